@@ -1,0 +1,42 @@
+# Every target makes the environment it needs. Options go in ARGS, for example
+#   make reproduce-table1 ARGS="--data=/data/mvtec/leather --draws=5"
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN = $(VENV)/bin
+ENV = $(VENV)/.installed
+
+.PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 figures benchmark-backbones test lint clean
+
+help:
+	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   a table of Senarathna and Wijesinghe (2025)"
+	@echo "make figures               its figures 3 and 4"
+	@echo "make benchmark-backbones   size and speed of every backbone"
+	@echo "make test | lint | clean   tests; ruff and import contracts; remove the environment and cached runs"
+	@echo 'Options: ARGS="--help" lists them.'
+
+$(ENV): setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Expected Python 3.11 or newer. Received: {v[0]}.{v[1]}")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+reproduce-table1 reproduce-table2 reproduce-table3: reproduce-table%: $(ENV)
+	$(BIN)/python -m experiments.senarathna_table$* $(ARGS)
+
+figures: $(ENV)
+	$(BIN)/python -m experiments.figures $(ARGS)
+
+benchmark-backbones: $(ENV)
+	$(BIN)/python -m experiments.benchmark_backbones $(ARGS)
+
+test: $(ENV)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(ENV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) experiments/.cache *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,46 @@
+"""A name or a folder on the command line -> a folder of pictures."""
+
+import functools
+import os
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fsad import datasets, synthetic
+
+CACHE = Path(__file__).parent / ".cache"
+
+
+def resolve(name):
+    """The folder of a data set.
+
+    Args:
+        name: a folder; or ``synthetic-leather``, ``synthetic-metal``, ``synthetic-tile``, drawn on first
+            use; or the path of a folder below ``FSAD_DATA_DIR``, such as ``magnetic_tile``.
+
+    Raises:
+        FileNotFoundError: with the places looked at.
+    """
+    texture = name.removeprefix("synthetic-")
+    if name.startswith("synthetic-") and texture in synthetic.TEXTURES:
+        folder = CACHE / "data" / name
+        with tqdm(total=244, desc=f"drawing {name}", unit="picture", disable=folder.exists()) as bar:
+            return synthetic.write(folder, texture, progress=bar.update)
+    if Path(name).is_dir():
+        return Path(name)
+    root = os.environ.get("FSAD_DATA_DIR")
+    if root and (Path(root) / name).is_dir():
+        return Path(root) / name
+    known = ", ".join(f"synthetic-{t}" for t in synthetic.TEXTURES)
+    raise FileNotFoundError(
+        f"Expected --data to be a folder, one of {known}, or a folder below FSAD_DATA_DIR "
+        f"({root or 'not set'}). Received: {name}"
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def load(name):
+    """The data set with near-duplicate groups; found once a process."""
+    dataset = datasets.load(resolve(name))
+    with tqdm(total=len(dataset.samples), desc=f"near-duplicates in {name}", unit="picture", leave=False) as bar:
+        return datasets.with_groups(dataset, progress=bar.update)

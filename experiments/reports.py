@@ -1,0 +1,204 @@
+"""From the runs of Senarathna and Wijesinghe (2025) to cells, sections and pictures."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
+
+from experiments.tables import Result
+from fsad import metrics, scoring
+
+REDUCTION = "mean"  # a part against its anchors; measured against the others in each table's last section
+THRESHOLD = 0.5  # the paper's, as far as its counts tell
+RATES = ("precision", "recall", "f1", "accuracy", "auroc")
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
+
+
+def scores(runs):
+    """Results, sections and figures of a table about accuracy."""
+    rows = _by_row(runs)
+    results = {row.key: _result(row, records) for row, records in rows}
+    sections = "\n\n".join([_by_kind(rows), _thresholds(rows), _reductions(rows), _saliency(rows)])
+    return results, sections, {"confusion": _confusions(rows), "roc": _rocs(rows)}
+
+
+def costs(runs):
+    """Results of a table about time and size; nothing else to show."""
+    return {row.key: _result(row, records) for row, records in _by_row(runs)}, "", {}
+
+
+def _by_row(runs):
+    rows = {}
+    for run in runs:
+        rows.setdefault(run.row.key, (run.row, []))[1].append(run.load()[0])
+    return list(rows.values())
+
+
+def draw_of(record, reduction=REDUCTION, threshold=THRESHOLD):
+    """One draw as `fsad.metrics.interval` takes it."""
+    test = record["test"]
+    return {
+        "labels": np.array(test["label"]),
+        "scores": np.array(test[reduction]),
+        "groups": np.array(test["group"]),
+        "threshold": record["calibrated"][reduction] if threshold == "calibrated" else threshold,
+    }
+
+
+def statistics(labels, scores, threshold):
+    """`RATES` of one draw; positive is "same", as the paper counts."""
+    rates = metrics.rates(metrics.confusion(labels, scores > threshold), positive="same")
+    return [*(rates[k] for k in RATES[:-1]), metrics.auroc(labels, scores)]
+
+
+def spread(values, interval=None):
+    """A cell: mean and standard deviation over the draws, and an interval if there is one."""
+    values = np.asarray([v for v in values if v is not None and np.isfinite(v)], float)
+    return {
+        "mean": float(values.mean()) if len(values) else float("nan"),
+        "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
+        "interval": None if interval is None or not np.isfinite(interval).all() else [float(v) for v in interval],
+    }
+
+
+def _result(row, records):
+    draws = [draw_of(r) for r in records]
+    values = np.array([statistics(d["labels"], d["scores"], d["threshold"]) for d in draws])
+    intervals = metrics.interval(statistics, draws, np.random.default_rng(0))
+    cells = {key: spread(values[:, k], intervals[k]) for k, key in enumerate(RATES)}
+    cells["latency"] = spread([r["pair_seconds"] for r in records])
+    cells["training"] = spread([r["training_seconds"] for r in records])
+    cells["size"] = spread([r["size_megabytes"] for r in records][:1])
+    sizes = sorted({len(d["labels"]) for d in draws})
+    many = f"{len(draws)} draws" if len(draws) > 1 else "1 draw"
+    notes = [f"{many} of the shots, {records[0]['settings']['epochs']} epochs, {sizes[0]} test pictures a draw."]
+    asked, custom = records[0]["settings"]["weights"], records[0]["settings"]["backbone"] == "custom_cnn"
+    if asked == "imagenet" and not custom and any(r["weights_loaded"] == "random" for r in records):
+        notes.append("ImageNet weights could not be reached: this backbone started from random weights.")
+    return Result(cells, tuple(notes))
+
+
+def _table(header, rows):
+    return "\n".join("| " + " | ".join(r) + " |" for r in (header, ["---"] * len(header), *rows))
+
+
+def _plus_minus(values, form="{:.3f}"):
+    cell = spread(values)
+    if not np.isfinite(cell["mean"]):
+        return "–"
+    return form.format(cell["mean"]) + (f" ± {form.format(cell['sd'])}" if cell["sd"] is not None else "")
+
+
+def _by_kind(rows):
+    kinds = sorted({k for _, records in rows for r in records for k in r["test"]["kind"]} - {"good"})
+    lines = []
+    for kind in kinds:
+        line = [kind]
+        for _, records in rows:
+            values, count = [], 0
+            for record in records:
+                d, here = draw_of(record), np.array(record["test"]["kind"]) == kind
+                count += here.sum()
+                chosen = here | (d["labels"] == 0)
+                values.append(metrics.auroc(d["labels"][chosen], d["scores"][chosen]))
+            line.append(f"{_plus_minus(values)} (n = {count})")
+        lines.append(line)
+    head = "## AUROC by defect type\n\nEach type against all good test pictures; n counts pictures over all draws.\n\n"
+    return head + _table(["", *(row.title for row, _ in rows)], lines)
+
+
+def _thresholds(rows):
+    lines = []
+    for row, records in rows:
+        for name, threshold in (("0.5", THRESHOLD), ("calibrated", "calibrated")):
+            found = [_at_threshold(draw_of(record, threshold=threshold)) for record in records]
+            lines.append([row.title, name, *(_plus_minus(values) for values in zip(*found, strict=True))])
+    head = (
+        "## Threshold\n\n0.5 as in the paper, and one calibrated on the training pictures alone. Here positive means "
+        "defective.\n\n"
+    )
+    return head + _table(["", "threshold", "value", "missed defects", "false alarms", "F1", "accuracy"], lines)
+
+
+def _at_threshold(draw):
+    counts = metrics.confusion(draw["labels"], draw["scores"] > draw["threshold"])
+    rates = metrics.rates(counts)
+    missed = counts["fn"] / (counts["tp"] + counts["fn"])
+    false_alarms = counts["fp"] / (counts["fp"] + counts["tn"])
+    return draw["threshold"], missed, false_alarms, rates["f1"], rates["accuracy"]
+
+
+def _reductions(rows):
+    lines = [
+        [row.title]
+        + [
+            _plus_minus([metrics.auroc(d["labels"], d["scores"]) for d in (draw_of(r, how) for r in records)])
+            for how in scoring.REDUCTIONS
+        ]
+        for row, records in rows
+    ]
+    head = (
+        "## A part against its anchors\n\nAUROC with the mean over the anchors, the nearest anchor, the first one.\n\n"
+    )
+    return head + _table(["", *scoring.REDUCTIONS], lines)
+
+
+def _saliency(rows):
+    lines = []
+    for row, records in rows:
+        found = [r["saliency"] for r in records if r.get("saliency", {}).get("pictures")]
+        if found:
+            count = sum(f["pictures"] for f in found)
+            lines.append([row.title, _plus_minus([f["pixel_auroc"] for f in found]), str(count)])
+    if not lines:
+        return ""
+    head = (
+        "## Saliency against the defect masks\n\nPixel AUROC within a picture, mean over the defective test pictures; "
+        "0.5 is chance.\n\n"
+    )
+    return head + _table(["", "pixel AUROC", "pictures"], lines)
+
+
+def _confusions(rows):
+    figure = Figure(figsize=(3.0 * len(rows) + 0.4, 3.5), layout="constrained")
+    axes = figure.subplots(1, len(rows), squeeze=False)[0]
+    for axis, (row, records) in zip(axes, rows, strict=True):
+        found = [metrics.confusion(d["labels"], d["scores"] > d["threshold"]) for d in map(draw_of, records)]
+        total = {k: sum(c[k] for c in found) for k in found[0]}
+        matrix = np.array([[total["tn"], total["fp"]], [total["fn"], total["tp"]]])
+        share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+        axis.imshow(share, cmap="cividis", vmin=0, vmax=1)
+        for i in range(2):
+            for j in range(2):
+                color = "black" if share[i, j] > 0.5 else "white"
+                axis.text(j, i, f"{matrix[i, j]}\n{share[i, j]:.0%}", ha="center", va="center", color=color)
+        axis.set_xticks([0, 1], ["same", "different"])
+        axis.set_yticks([0, 1], ["good", "defective"], rotation=90, va="center")
+        axis.set_xlabel("verdict at 0.5")
+        axis.set_title(f"{row.title} ({len(records)} draw{'s' if len(records) > 1 else ''})", fontsize=10)
+    axes[0].set_ylabel("picture")
+    figure.suptitle(f"Verdicts on {_data(rows)}", fontsize=11)
+    return figure
+
+
+def _rocs(rows):
+    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
+    for (row, records), color in zip(rows, _COLORS, strict=False):
+        areas = []
+        for d in map(draw_of, records):
+            false, true, _ = roc_curve(d["labels"], d["scores"])
+            areas.append(metrics.auroc(d["labels"], d["scores"]))
+            axis.plot(false, true, color=color, alpha=0.9 if len(records) == 1 else 0.55, linewidth=1.5)
+        axis.plot([], [], color=color, label=f"{row.title}: {_plus_minus(areas)}")
+    axis.set_xlabel("false alarms among good pictures")
+    axis.set_ylabel("detected among defective pictures")
+    axis.set_aspect("equal")
+    axis.legend(title="AUROC, one line a draw", loc="lower right", fontsize=9)
+    axis.set_title(f"ROC on {_data(rows)}", fontsize=11)
+    return figure
+
+
+def _data(rows):
+    names = dict.fromkeys(r["settings"]["data"].rstrip("/").split("/")[-1] for _, records in rows for r in records)
+    return ", ".join(name + (" (synthetic)" if name.startswith("synthetic-") else "") for name in names)

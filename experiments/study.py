@@ -1,0 +1,210 @@
+"""The one runner that remakes a table.
+
+`main` makes every run the rows of a `tables.Table` need, keeps each finished run in a folder of its own
+(so a killed study resumes), and writes the table. A finished run is used again only if its settings, its
+data files, the versions of the libraries and the code are the same.
+"""
+
+import ast
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+from tqdm import tqdm
+
+from experiments import data, tables
+from fsad import training
+
+ROOT = Path(__file__).parent
+LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "scipy")
+FLAGS = flags.FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training and its test: the row it is for, its settings, and the folder that keeps it."""
+
+    row: tables.Row
+    settings: dict
+    folder: Path
+
+    @property
+    def finished(self):
+        return (self.folder / "record.json").is_file()
+
+    def load(self):
+        """``(record, arrays)``: a dict of JSON values and a dict of numpy arrays."""
+        with np.load(self.folder / "arrays.npz", allow_pickle=False) as arrays:
+            return json.loads((self.folder / "record.json").read_text()), dict(arrays)
+
+
+def define_flags():
+    """Flags of every table; what is not given is as the table declares it."""
+    flags.DEFINE_list("data", None, "a data set for all rows, or one a row: names or folders (experiments/data.py)")
+    flags.DEFINE_list("rows", None, "keys of the rows to run; all if not given")
+    flags.DEFINE_integer("draws", None, "draws of the few shots for each row", lower_bound=1)
+    flags.DEFINE_integer("epochs", None, "training epochs for each row", lower_bound=1)
+    flags.DEFINE_integer("seed", 0, "seed of the first draw; draw k uses seed + k", lower_bound=0)
+    flags.DEFINE_string("weights", None, "backbone weights: imagenet, none, or a path")
+    flags.DEFINE_enum("precision", "auto", ["auto", "float32", "mixed_bfloat16"], "arithmetic of training")
+    flags.DEFINE_enum("distance", None, ["l1", "euclidean", "cosine"], "distance between embeddings")
+    flags.DEFINE_string("hold_out", None, "a defect type that is tested and never trained on")
+    flags.DEFINE_integer("test_per_class", None, "test pictures a class at most; 0 for all that balance allows")
+    flags.DEFINE_bool("dry_run", False, "list the runs, and which are finished, and stop")
+    flags.DEFINE_string("out", str(ROOT / "results"), "folder for the table and its pictures")
+    flags.DEFINE_string("runs", str(ROOT / ".cache" / "runs"), "folder that keeps finished runs")
+
+
+def main(table, train, report):
+    """Remakes ``table`` as the command line says.
+
+    Args:
+        table: a `tables.Table`.
+        train: ``(settings, on_epoch) -> (record, arrays)``. Calls ``on_epoch(loss)`` after each epoch.
+        report: ``[Run] -> (results, sections, figures)``, the last three of `tables.write`.
+    """
+    define_flags()
+    app.run(lambda _: _main(table, train, report))
+
+
+def _main(table, train, report):
+    runs = plan(table)
+    if FLAGS.dry_run:
+        for run in runs:
+            settings = ", ".join(f"{k}={v}" for k, v in run.settings.items() if v is not None)
+            print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {settings}")
+        print(f"{len(runs)} runs, {sum(not r.finished for r in runs)} to do; finished runs are kept in {FLAGS.runs}")
+        return
+    make(runs, train)
+    results, sections, figures = report(runs)
+    name = output_name(table, runs)
+    command = " ".join([f"python -m experiments.{table.name}", *_given()])
+    records = [run.load()[0] for run in runs]
+    same = {k: v for k, v in runs[0].settings.items() if all(r.settings[k] == v for r in runs) and v is not None}
+    head = [
+        f"Written by `{command}`. A cell is the paper's value / ours: mean ± standard deviation over the draws, where "
+        "there are several, and (95 % bootstrap interval).",
+        "Data: " + "; ".join(dict.fromkeys(record["data"] for record in records)) + ".",
+        "Same for all rows: " + ", ".join(f"{k} {v}" for k, v in same.items() if k not in ("data", "seed")) + ".",
+    ]
+    versions = {n: importlib.metadata.version(n) for n in LIBRARIES}
+    payload = {"command": command, "versions": versions, "code": code_version(), "runs": records}
+    print("\n" + tables.write(table, FLAGS.out, name, head, results, payload, sections, figures))
+    print(f"\nWritten: {os.path.relpath(FLAGS.out)}/{name}.md, .json" + "".join(f", _{key}.png" for key in figures))
+
+
+def plan(table):
+    """The runs that the command line asks of a table, in order."""
+    rows = [r for r in table.rows if not FLAGS.rows or r.key in FLAGS.rows]
+    unknown = set(FLAGS.rows or ()) - {r.key for r in table.rows}
+    if unknown:
+        raise app.UsageError(f"Expected --rows among {[r.key for r in table.rows]}. Received: {sorted(unknown)}")
+    sets = FLAGS.data or []
+    if len(sets) not in (0, 1, len(rows)):
+        raise app.UsageError(f"Expected --data with one data set, or {len(rows)}, one a row. Received: {sets}")
+    given = {k: FLAGS[k].value for k in ("epochs", "weights", "distance", "hold_out", "test_per_class")}
+    given = {k: v for k, v in given.items() if v is not None}
+    given["precision"] = training.fast_precision() if FLAGS.precision == "auto" else FLAGS.precision
+    runs = []
+    for k, row in enumerate(rows):
+        settings = {**table.settings, **row.settings, **given}
+        if sets:
+            settings["data"] = sets[k if len(sets) > 1 else 0]
+        for draw in range(FLAGS.draws or row.draws):
+            one = {**settings, "seed": FLAGS.seed + draw}
+            runs.append(Run(row, one, Path(FLAGS.runs) / _key(one)))
+    return runs
+
+
+def make(runs, train):
+    """Makes the runs that are not finished; an interrupt keeps those that are."""
+    logging.set_verbosity(logging.WARNING)
+    tf.config.experimental.enable_op_determinism()
+    try:
+        for number, run in enumerate(runs, 1):
+            if not run.finished:
+                data.load(run.settings["data"])  # here, so that its bar is not drawn within that of the run
+                where = f"run {number}/{len(runs)}: {run.row.title} on {run.settings['data']}"
+                _make(run, train, f"{where}, seed {run.settings['seed']}")
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {sum(r.finished for r in runs)} of {len(runs)} runs are finished and kept; ", end="")
+        print("the same command goes on from there.")
+        raise SystemExit(130) from None
+
+
+def _make(run, train, title):
+    keras.backend.clear_session()  # the last run's model is not needed any more
+    with tqdm(total=run.settings["epochs"], desc=title, unit="epoch") as bar:
+
+        def on_epoch(loss):
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+
+        record, arrays = train(run.settings, on_epoch)
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=run.folder.parent))
+    try:
+        np.savez_compressed(unfinished / "arrays.npz", **arrays)
+        (unfinished / "record.json").write_text(json.dumps({"settings": run.settings, **record}, indent=1))
+        os.rename(unfinished, run.folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _key(settings):
+    folder = data.resolve(settings["data"])
+    files = sorted((p.relative_to(folder).as_posix(), p.stat().st_size) for p in folder.rglob("*") if p.is_file())
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    text = json.dumps([settings, files, versions, code_version()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+# Modules that only present what was computed.
+_PRESENTING = {"overlay.py", "study.py", "tables.py", "data.py", "figures.py", "reports.py", "benchmark_backbones.py"}
+
+
+def code_version():
+    """Digest of the syntax trees, docstrings and comments left out, of all modules that compute.
+
+    Rewording or reformatting keeps finished runs; changing what is computed does not.
+    """
+    digest = hashlib.sha256()
+    for path in sorted([*(ROOT.parent / "fsad").rglob("*.py"), *ROOT.glob("*.py")]):
+        if path.name in _PRESENTING or "_table" in path.name:
+            continue
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if ast.get_docstring(node, clean=False) if hasattr(node, "body") and _documented(node) else None:
+                node.body[0].value.value = ""
+        digest.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _documented(node):
+    return isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+
+
+def output_name(table, runs):
+    """The table's name, followed by the data sets' where they are not the declared ones."""
+    declared = {table.settings.get("data"), *(row.settings.get("data") for row in table.rows)}
+    used = [name for name in dict.fromkeys(run.settings["data"] for run in runs) if name not in declared]
+    used = [Path(name).resolve().name if Path(name).is_dir() else name.replace("/", "-") for name in used]
+    return "_".join([table.name, *used])
+
+
+def _given():
+    """The flags on the command line that change the result."""
+    names = ("data", "rows", "draws", "epochs", "seed", "weights", "precision", "distance", "hold_out")
+    for name in (*names, "test_per_class"):
+        if FLAGS[name].present:
+            value = FLAGS[name].value
+            yield f"--{name}={','.join(value) if isinstance(value, list) else value}"

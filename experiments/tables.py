@@ -1,0 +1,138 @@
+"""A results table: declared in the shape the paper prints it, written as markdown, JSON and text."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fsad.explain import overlay
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """``key`` names the statistic a study computes; ``form`` formats it (``{:.3f}``), after ``scale``."""
+
+    key: str
+    title: str
+    form: str = "{:.3f}"
+    scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """``settings``: what makes this row different; ``paper``: cells as printed, by column key; ``draws``:
+    how many unless ``--draws`` says otherwise; ``note``: a footnote."""
+
+    key: str
+    title: str
+    settings: dict
+    paper: dict
+    draws: int = 1
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """``settings`` are those of every row; ``notes`` are printed below the footnotes of the rows."""
+
+    name: str
+    title: str
+    columns: tuple
+    rows: tuple
+    settings: dict
+    notes: tuple = ()
+
+
+@dataclasses.dataclass
+class Result:
+    """What a study says about one row.
+
+    ``cells``: by column key, ``{"mean", "sd" or None, "interval" or None}``; absent keys were not
+    measured. ``notes``: footnotes found while running.
+    """
+
+    cells: dict
+    notes: tuple = ()
+
+
+def write(table, out, name, head, results, payload, sections="", figures=None):
+    """Writes ``<name>.md``, ``<name>.json`` and ``<name>_<figure>.png`` into ``out``.
+
+    Args:
+        table: a `Table`.
+        out: a folder, made if needed.
+        name: of the files.
+        head: paragraphs above the table, a list of strings.
+        results: dict of `Result` by row key; rows without one were not run.
+        payload: what the JSON holds besides the cells.
+        sections: markdown below the table.
+        figures: matplotlib figures by name.
+
+    Returns:
+        The table as plain text, for a terminal.
+    """
+    out, figures = Path(out), figures or {}
+    out.mkdir(parents=True, exist_ok=True)
+    for key, figure in figures.items():
+        overlay.save(figure, out / f"{name}_{key}.png", dpi=100)
+    rows, footnotes = _cells(table, results, spread=True)
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(rows[0]))
+    links = [f"![{key}]({name}_{key}.png)" for key in figures]
+    blocks = [f"# {table.title}", *head, "\n".join(lines), "  \n".join(footnotes), sections.strip(), *links]
+    _replace(out / f"{name}.md", "\n\n".join(b for b in blocks if b) + "\n")
+    cells = [
+        {
+            "row": row.title,
+            "paper": row.paper,
+            "ours": results[row.key].cells if row.key in results else None,
+            "notes": _notes(row, results),
+        }
+        for row in table.rows
+    ]
+    _replace(out / f"{name}.json", json.dumps({"title": table.title, **payload, "rows": cells}, indent=1) + "\n")
+    rows, footnotes = _cells(table, results, spread=False)
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    grid = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([table.title, "each cell: paper / ours", "", *grid, "", *footnotes])
+
+
+def _replace(path, text):
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text)
+    os.replace(unfinished, path)
+
+
+def _notes(row, results):
+    found = results[row.key].notes if row.key in results else ("Not run.",)
+    return [note for note in (row.note, *found) if note]
+
+
+def _cells(table, results, spread):
+    """Rows of strings, the head first, and numbered footnotes."""
+    footnotes, rows = [], [["", *(c.title for c in table.columns)]]
+    for row in table.rows:
+        marks = []
+        for note in _notes(row, results):
+            if note not in footnotes:
+                footnotes.append(note)
+            marks.append(str(footnotes.index(note) + 1))
+        cells = results[row.key].cells if row.key in results else {}
+        ours = [f"{row.paper.get(c.key, '–')} / {_format(c, cells.get(c.key), spread)}" for c in table.columns]
+        rows.append([row.title + (f" [{','.join(marks)}]" if marks else ""), *ours])
+    return rows, [f"[{k}] {note}" for k, note in enumerate([*footnotes, *table.notes], 1)]
+
+
+def _format(column, cell, spread):
+    if cell is None or not np.isfinite(cell["mean"]):
+        return "–"
+    form, scale = column.form, column.scale
+    text = form.format(cell["mean"] * scale)
+    if spread and cell.get("sd") is not None:
+        text += " ± " + form.format(cell["sd"] * scale)
+    if spread and cell.get("interval") is not None:
+        low, high = cell["interval"]
+        text += f" ({form.format(low * scale)} to {form.format(high * scale)})"
+    return text

@@ -1,0 +1,142 @@
+"""Any picture file -> RGB. The only reader of pixels, and the only place that knows a file can be bad.
+
+Decoding is Pillow's, which refuses truncated files where other decoders fill the rest with gray.
+"""
+
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+MAX_PIXELS = 100_000_000
+MIN_SIDE = 8
+
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+
+# Size is checked below, with a message of ours; Pillow's own guard would warn at 89 megapixels.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class ImageError(ValueError):
+    """A picture file that cannot be used. The message names the file and the reason."""
+
+    def __init__(self, path, reason):
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = str(path), reason
+
+
+def read(path):
+    """Reads a picture as a person would see it.
+
+    PNG, JPEG, BMP, TIFF and WebP; gray, palette, CMYK and RGB; 8 or 16 bits a channel (16 bits are
+    divided by 257, so that full scale stays full scale); transparency is laid on white; the EXIF turn
+    is applied; of several frames the first is taken.
+
+    Returns:
+        uint8 RGB, shape ``(height, width, 3)``, values in [0, 255].
+
+    Raises:
+        ImageError: missing, unreadable, empty, truncated, not a picture, over `MAX_PIXELS` pixels,
+            under `MIN_SIDE` pixels a side, or floating-point or 32-bit pixels.
+    """
+    with _open(path) as picture:
+        if picture.mode in ("I;16", "I;16L", "I;16B", "I;16N"):
+            gray = np.asarray(picture).astype(np.uint32)
+            picture = Image.fromarray(((gray + 128) // 257).astype(np.uint8))
+        elif picture.mode in ("I", "F"):
+            raise ImageError(path, f"expected 8 or 16 bits a channel. Received: 32 bits (mode {picture.mode})")
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
+            picture = picture.convert("RGBA")
+            white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+            picture = Image.alpha_composite(white, picture)
+        return np.array(picture.convert("RGB"))
+
+
+def read_mask(path):
+    """Reads a mask: bool of shape ``(height, width)``, True where any channel is above half scale."""
+    return read(path).max(axis=-1) > 127
+
+
+def size(path):
+    """``(height, width)`` as stored, from the file's head alone. Raises `ImageError` as `read` does."""
+    with _open(path, load=False) as picture:
+        return picture.height, picture.width
+
+
+def _open(path, load=True):
+    try:
+        if not Path(path).exists():
+            dangling = os.path.islink(path)
+            raise ImageError(path, "a link to a file that does not exist" if dangling else "no such file")
+        if os.path.isdir(path):
+            raise ImageError(path, "expected a picture file. Received: a folder")
+        if os.path.getsize(path) == 0:
+            raise ImageError(path, "the file is empty (0 bytes)")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd EXIF is no reason to refuse or to chatter
+            picture = Image.open(path, formats=_FORMATS)
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(
+                    path, f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels. Received: {width} x {height}"
+                )
+            if min(width, height) < MIN_SIDE:
+                raise ImageError(path, f"expected at least {MIN_SIDE} pixels a side. Received: {width} x {height}")
+            if load:
+                picture.load()
+        return picture
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError(path, "not a PNG, JPEG, BMP, TIFF or WebP picture") from None
+    except PermissionError:
+        raise ImageError(path, "no permission to read it") from None
+    # Decoders raise what they like on damaged bytes (OSError, SyntaxError, struct.error, EOFError, ...).
+    except Exception as error:
+        raise ImageError(path, f"damaged or truncated ({error})") from error
+
+
+def resize(picture, side):
+    """Resizes to ``(side, side)`` by area when shrinking, bilinearly when growing; aspect is not kept."""
+    shrinking = min(picture.shape[:2]) > side
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+
+
+def read_all(paths, side, progress=None):
+    """Reads many pictures at one size, in parallel.
+
+    Returns:
+        uint8 RGB of shape ``(len(paths), side, side, 3)``.
+
+    Raises:
+        ImageError: the first bad file, in the order of ``paths``.
+    """
+    out = np.empty((len(paths), side, side, 3), np.uint8)
+
+    def one(item):
+        k, path = item
+        out[k] = resize(read(path), side)
+        if progress:
+            progress(1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(one, enumerate(paths)))
+    return out
+
+
+def write(path, picture):
+    """Writes a uint8 picture, ``(H, W)`` or RGB ``(H, W, 3)``, as PNG; the file appears whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ok, data = cv2.imencode(".png", picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise ImageError(path, "could not be encoded as PNG")
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(data.tobytes())
+    os.replace(unfinished, path)

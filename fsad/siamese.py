@@ -1,0 +1,98 @@
+"""A Siamese network is three named parts: backbone, neck, distance.
+
+- ``backbone``: pictures ``(batch, side, side, 3)``, raw RGB in [0, 255] -> feature maps
+- ``neck``: feature maps -> embeddings ``(batch, dim)``
+- ``distance``: two embeddings -> dissimilarity ``(batch, 1)`` in [0, 1]; 1 means different
+
+`build` joins them into the two-picture model; `indexed` is a second view on the same parts, the one to
+train: each picture is embedded once, whatever the number of its pairs.
+"""
+
+from typing import NamedTuple
+
+import keras
+from keras import layers, ops
+
+from fsad.layers import CosineDistance, DistanceLayer, EuclideanDistance
+
+DISTANCES = {"l1": DistanceLayer, "euclidean": EuclideanDistance, "cosine": CosineDistance}
+
+
+class Parts(NamedTuple):
+    backbone: keras.Model
+    neck: keras.Model
+    distance: keras.Model
+
+
+def distance_head(dim, distance="l1"):
+    """The part ``distance``: a distance layer, then one sigmoid unit (float32 whatever the policy).
+
+    Args:
+        dim: length of an embedding.
+        distance: ``"l1"`` (`DistanceLayer`, the paper's), ``"euclidean"`` or ``"cosine"``.
+    """
+    if distance not in DISTANCES:
+        raise ValueError(f"Expected a distance among {', '.join(DISTANCES)}. Received: {distance!r}")
+    first, second = keras.Input((dim,), name="first"), keras.Input((dim,), name="second")
+    apart = DISTANCES[distance](name=distance, dtype="float32")([first, second])
+    score = layers.Dense(1, activation="sigmoid", name="dissimilarity", dtype="float32")(apart)
+    return keras.Model([first, second], score, name="distance")
+
+
+def build(backbone, neck, distance):
+    """The two-picture model: inputs ``anchor`` and ``picture``, output dissimilarity ``(batch, 1)``."""
+    for part, name in ((backbone, "backbone"), (neck, "neck"), (distance, "distance")):
+        if part.name != name:
+            raise ValueError(f"Expected a part named {name!r}. Received: {part.name!r}")
+    shape = backbone.input_shape[1:]
+    anchor, picture = keras.Input(shape, name="anchor"), keras.Input(shape, name="picture")
+    return keras.Model([anchor, picture], distance([neck(backbone(anchor)), neck(backbone(picture))]), name="siamese")
+
+
+def parts(model):
+    """The three parts of a model that `build` made, also after saving and loading."""
+    try:
+        return Parts(*(model.get_layer(name) for name in Parts._fields))
+    except ValueError as error:
+        raise ValueError(f"Expected a model with layers {Parts._fields}. Received: {error}") from error
+
+
+def embedder(model):
+    """Pictures -> embeddings ``(batch, dim)``, over the parts of ``model``."""
+    backbone, neck, _ = parts(model)
+    picture = keras.Input(backbone.input_shape[1:], name="picture")
+    return keras.Model(picture, neck(backbone(picture)), name="embedder")
+
+
+def indexed(model, features=False):
+    """The index-pair model over the same parts, for training.
+
+    Inputs ``pictures (U, ...)`` and ``pairs (P, 2)`` int32, rows of ``pictures``; output ``(P, 1)``.
+    The outputs and gradients are those of the two-picture model on the same pairs, unless a layer in
+    training mode looks across the batch: batch normalisation then sees the U pictures once each
+    instead of each side of the P pairs.
+
+    Args:
+        features: take feature maps of the backbone in place of pictures: a frozen backbone then
+            runs once a picture instead of once a picture and epoch.
+    """
+    backbone, neck, distance = parts(model)
+    shape = backbone.output_shape[1:] if features else backbone.input_shape[1:]
+    pictures = keras.Input(shape, name="pictures")
+    pairs = keras.Input((2,), dtype="int32", name="pairs")
+    embeddings = neck(pictures if features else backbone(pictures))
+    first, second = (ops.take(embeddings, pairs[:, side], axis=0) for side in (0, 1))
+    return keras.Model([pictures, pairs], distance([first, second]), name="indexed")
+
+
+def size_megabytes(model):
+    """Megabytes (10^6 bytes) of a model with its training state, as Table II of paper S counts them.
+
+    Float32 weights, and Adam's two moments for each trainable one: 12 bytes a trainable parameter, 4 a
+    frozen one. That is the reading under which the paper's four sizes come out.
+    """
+
+    def count(variables):
+        return sum(int(ops.prod(ops.shape(v))) for v in variables)
+
+    return (12 * count(model.trainable_weights) + 4 * count(model.non_trainable_weights)) / 1e6

@@ -1,0 +1,69 @@
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def real(request):
+    """``real("magnetic_tile")`` is that folder of real pictures; skips where it is absent."""
+
+    def folder(name):
+        root = os.environ.get("FSAD_DATA_DIR")
+        if not root or not (Path(root) / name).is_dir():
+            pytest.skip(f"needs real pictures: FSAD_DATA_DIR with {name}/ in it")
+        return Path(root) / name
+
+    return folder
+
+
+@pytest.fixture
+def tiny_recipe():
+    """`fsad.recipes.senarathna` on a backbone of one convolution: the same parts, in milliseconds."""
+
+    def build(side=16, dim=6, seed=0, epochs=1, frozen=False):
+        import keras
+
+        from fsad import augment, pairs, recipes, siamese
+
+        keras.utils.set_random_seed(seed)
+        picture = keras.Input((side, side, 3))
+        maps = keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(picture))
+        backbone = keras.Model(picture, maps, name="backbone")
+        backbone.trainable = not frozen
+        features = keras.Input(backbone.output_shape[1:])
+        embedding = keras.layers.Dense(dim, activation="sigmoid")(keras.layers.Flatten()(features))
+        neck = keras.Model(features, embedding, name="neck")
+        return recipes.Recipe(
+            name="tiny",
+            model=siamese.build(backbone, neck, siamese.distance_head(dim)),
+            weights="random",
+            side=side,
+            augment=augment.expand,
+            pair=pairs.senarathna,
+            learning_rate=1e-2,
+            batch_size=16,
+            epochs=epochs,
+        )
+
+    return build

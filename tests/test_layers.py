@@ -1,0 +1,38 @@
+import keras
+import numpy as np
+import pytest
+
+from fsad.layers import CosineDistance, DistanceLayer, EuclideanDistance
+
+A = np.array([[3.0, 4.0], [1.0, 0.0]], np.float32)
+B = np.array([[0.0, 0.0], [0.0, 2.0]], np.float32)
+
+
+def test_values_worked_by_hand():
+    assert np.asarray(DistanceLayer()([A, B])).tolist() == [[3, 4], [1, 2]]
+    assert np.asarray(EuclideanDistance()([A, B]))[:, 0] == pytest.approx([5, 5**0.5])
+    assert np.asarray(CosineDistance()([A[1:], B[1:]]))[0, 0] == pytest.approx(1)  # at right angles
+    assert np.asarray(CosineDistance()([A, 2 * A]))[:, 0] == pytest.approx([0, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("layer", [DistanceLayer, EuclideanDistance, CosineDistance])
+def test_symmetric_and_shapes_known_before_the_call(layer):
+    assert np.allclose(layer()([A, B]), layer()([B, A]))
+    inputs = [keras.Input((7,)), keras.Input((7,))]
+    assert layer()(inputs).shape == ((None, 7) if layer is DistanceLayer else (None, 1))
+
+
+def test_gradient_is_finite_where_the_embeddings_coincide():
+    import tensorflow as tf
+
+    x = tf.Variable(A)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(EuclideanDistance()([x, tf.constant(A)]))
+    assert np.isfinite(tape.gradient(value, x).numpy()).all()
+
+
+def test_unequal_shapes_are_refused_not_broadcast():
+    with pytest.raises(ValueError, match="one shape"):
+        DistanceLayer()([np.zeros((2, 3)), np.zeros((2, 1))])
+    with pytest.raises(ValueError, match="two embeddings"):
+        DistanceLayer()(np.zeros((2, 3)))

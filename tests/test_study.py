@@ -1,0 +1,95 @@
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from experiments import senarathna_table1, senarathna_table2, senarathna_table3, study
+from fsad import synthetic
+
+
+def table(tmp_path, *arguments, script="", check=True):
+    """Runs Table I on a tiny synthetic set, in a process of its own as a user does."""
+    folder = synthetic.write(tmp_path / "tiny", "metal", good=12, defective=1, size=64)
+    options = ["--rows=custom_cnn", f"--data={folder}", f"--out={tmp_path / 'out'}", f"--runs={tmp_path / 'runs'}"]
+    code = f"""
+        from experiments import reports, senarathna, study
+        from experiments.senarathna_table1 import TABLE
+        # One picture a role: one step an epoch.
+        TABLE.settings.update(anchors=1, good=1, defective=1)
+        {script}
+        study.main(TABLE, senarathna.train, reports.scores)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), *options, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def test_same_seed_same_table_twice_and_finished_runs_are_kept(tmp_path):
+    first = table(tmp_path, "--epochs=2", "--draws=2")
+    assert "Custom CNN" in first.stdout and "0.985 / 0." in first.stdout
+    written = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    assert set(written) == {f"senarathna_table1_tiny{s}" for s in (".md", ".json", "_confusion.png", "_roc.png")}
+    runs = sorted((tmp_path / "runs").iterdir())
+    stamps = [(r / "record.json").stat().st_mtime_ns for r in runs]
+    # Again, with the runs: nothing is trained. Without them: the same table from the same seed.
+    table(tmp_path, "--epochs=2", "--draws=2")
+    assert [(r / "record.json").stat().st_mtime_ns for r in runs] == stamps
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == written
+    table(tmp_path, "--epochs=2", "--draws=2", f"--runs={tmp_path / 'fresh'}")
+    again = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    assert all(again[name] == written[name] for name in written if not name.endswith(".json"))
+    scores = [json.loads(w["senarathna_table1_tiny.json"])["runs"][1]["test"] for w in (written, again)]
+    assert scores[0] == scores[1]
+
+
+def test_a_killed_table_goes_on_where_it_was(tmp_path):
+    kill = """
+        train, calls = senarathna.train, []
+        def killed(settings, on_epoch):
+            if calls: raise KeyboardInterrupt
+            calls.append(1)
+            return train(settings, on_epoch)
+        senarathna.train = killed
+    """
+    stopped = table(
+        tmp_path, "--epochs=1", "--draws=2", script=textwrap.indent(textwrap.dedent(kill), " " * 8).strip(), check=False
+    )
+    assert stopped.returncode == 130 and "1 of 2 runs are finished and kept" in stopped.stdout
+    plan = table(tmp_path, "--epochs=1", "--draws=2", "--dry_run").stdout
+    assert plan.count("finished  Custom CNN") == 1 and plan.count("to run    Custom CNN") == 1
+    assert "2 runs, 1 to do" in plan
+    other = table(tmp_path, "--epochs=2", "--draws=2", "--dry_run").stdout
+    assert "2 runs, 2 to do" in other  # other settings are other runs
+
+
+def test_unknown_row_and_data_are_named(tmp_path):
+    wrong = table(tmp_path, "--rows=vgg20", check=False)
+    assert wrong.returncode != 0 and "Received: ['vgg20']" in wrong.stdout + wrong.stderr
+    wrong = table(tmp_path, "--data=nowhere", check=False)
+    assert wrong.returncode != 0 and "synthetic-leather" in wrong.stderr and "nowhere" in wrong.stderr
+
+
+def test_code_version_ignores_docstrings_and_comments(tmp_path, monkeypatch):
+    (tmp_path / "fsad").mkdir()
+    (tmp_path / "experiments").mkdir()
+    monkeypatch.setattr(study, "ROOT", tmp_path / "experiments")
+    module = tmp_path / "fsad" / "m.py"
+    versions = []
+    for text in (
+        '"""One."""\ndef f():\n    return 1\n',
+        '"""Two."""\n# why\ndef f():\n  return 1\n',
+        "def f():\n    return 2\n",
+    ):
+        module.write_text(text)
+        versions.append(study.code_version())
+    assert versions[0] == versions[1] != versions[2]
+
+
+@pytest.mark.parametrize("declared", [senarathna_table1.TABLE, senarathna_table2.TABLE, senarathna_table3.TABLE])
+def test_every_declared_cell_has_a_column_and_every_column_a_cell(declared):
+    for row in declared.rows:
+        assert set(row.paper) == {c.key for c in declared.columns}
+        assert {"data", "backbone", "epochs"} <= {**declared.settings, **row.settings}.keys()

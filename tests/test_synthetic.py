@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from fsad import datasets, images, metrics, synthetic
+
+
+@pytest.mark.parametrize("texture", synthetic.TEXTURES)
+@pytest.mark.parametrize("defect", synthetic.DEFECTS)
+def test_a_defect_changes_the_picture_where_its_mask_says(texture, defect):
+    changed = []
+    for k in range(3):
+        picture, mask = synthetic.draw(texture, defect, np.random.default_rng(k), size=128)
+        assert picture.shape == (128, 128, 3) and picture.dtype == np.uint8
+        assert 8 <= mask.sum() < 0.35 * mask.size
+        # The same part without the defect: the draws before it are the same, the noise after it is not.
+        clean, _ = synthetic.draw(texture, "good", np.random.default_rng(k), size=128)
+        difference = np.abs(picture.astype(float) - clean).mean(-1)
+        changed.append(difference[mask].mean() > difference[~mask].mean())
+    assert sum(changed) >= 2
+
+
+def test_good_pictures_have_no_mask():
+    assert not synthetic.draw("tile", "good", np.random.default_rng(0), size=64)[1].any()
+
+
+def test_same_seed_same_bytes(tmp_path):
+    folders = [synthetic.write(tmp_path / name, "leather", seed=5, good=4, defective=1, size=64) for name in "ab"]
+    files = [sorted(p.relative_to(f) for p in f.rglob("*") if p.is_file()) for f in folders]
+    assert files[0] == files[1] and len(files[0]) == 4 + 7 + 7 + 1
+    assert all((folders[0] / p).read_bytes() == (folders[1] / p).read_bytes() for p in files[0])
+
+
+def test_a_larger_set_begins_with_the_smaller_one(tmp_path):
+    small = synthetic.write(tmp_path / "small", "metal", good=4, defective=0, size=64)
+    large = synthetic.write(tmp_path / "large", "metal", good=8, defective=0, size=64)
+    assert (small / "train/good/000.png").read_bytes() == (large / "train/good/000.png").read_bytes()
+
+
+def test_a_finished_set_is_kept_and_another_is_not_overwritten(tmp_path):
+    folder = synthetic.write(tmp_path / "s", "metal", good=4, defective=0, size=64)
+    before = (folder / "train/good/000.png").stat().st_mtime_ns
+    synthetic.write(folder, "metal", good=4, defective=0, size=64)
+    assert (folder / "train/good/000.png").stat().st_mtime_ns == before
+    with pytest.raises(FileExistsError, match="Received"):
+        synthetic.write(folder, "tile", good=4, defective=0, size=64)
+
+
+@pytest.mark.parametrize("texture", synthetic.TEXTURES)
+def test_no_single_pixel_gives_defects_away(tmp_path, texture):
+    found = datasets.load(synthetic.write(tmp_path / texture, texture, good=40, defective=6, size=128))
+    gray = np.stack([images.read(s.path).mean(-1) for s in found.samples])
+    labels = [s.label for s in found.samples]
+    for trivial in (gray.max((1, 2)), gray.mean((1, 2)), gray.std((1, 2)), -gray.min((1, 2))):
+        area = metrics.auroc(labels, trivial)
+        assert max(area, 1 - area) < 0.85
+
+
+def test_unknown_names_are_refused(rng):
+    with pytest.raises(ValueError, match="texture"):
+        synthetic.draw("wood", "good", rng)
+    with pytest.raises(ValueError, match="defect"):
+        synthetic.draw("tile", "rust", rng)
+    with pytest.raises(ValueError, match="64"):
+        synthetic.draw("tile", "good", rng, size=10)

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from fsad import metrics, scoring, training
+
+
+def spotted(rng, n, spot, side=16):
+    pictures = rng.integers(90, 110, (n, side, side, 3), np.uint8)
+    if spot:
+        for p in pictures:
+            y, x = rng.integers(2, side - 6, 2)
+            p[y : y + 4, x : x + 4] = 250
+    return pictures
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_learns_to_tell_spotted_from_plain(tiny_recipe, rng, frozen):
+    recipe = tiny_recipe(epochs=30, frozen=frozen)
+    before = recipe.model.get_layer("backbone").get_weights()
+    losses = training.fit(recipe, spotted(rng, 4, False), spotted(rng, 4, False), spotted(rng, 4, True), rng)
+    assert len(losses) == 30 and losses[-1] < losses[0]
+    test = np.concatenate([spotted(rng, 20, False), spotted(rng, 20, True)])
+    references = scoring.embed(recipe.model, spotted(rng, 4, False))
+    scores = scoring.compare(recipe.model, scoring.embed(recipe.model, test), references).mean(1)
+    assert metrics.auroc([0] * 20 + [1] * 20, scores) > 0.9
+    after = recipe.model.get_layer("backbone").get_weights()
+    assert frozen == all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+def test_one_seed_one_training(tiny_recipe):
+    def once(seed):
+        rng = np.random.default_rng(seed)
+        recipe = tiny_recipe(seed=seed, epochs=2)
+        pictures = [spotted(np.random.default_rng(9), 2, spot) for spot in (False, False, True)]
+        return training.fit(recipe, *pictures, rng), recipe.model.get_weights()
+
+    (first, a), (second, b), (other, _) = once(0), once(0), once(1)
+    assert first == second and first != other
+    assert all((x == y).all() for x, y in zip(a, b, strict=True))
+
+
+def test_bfloat16_is_for_training_only(tiny_recipe, rng):
+    recipe = tiny_recipe(epochs=2)
+    pictures = [spotted(rng, 2, spot) for spot in (False, False, True)]
+    training.fit(recipe, *pictures, rng, precision="mixed_bfloat16")
+    layers = [layer for part in ("backbone", "neck") for layer in recipe.model.get_layer(part).layers]
+    assert {layer.dtype_policy.name for layer in layers} == {"float32"}
+    assert {w.dtype for w in recipe.model.get_weights()} == {np.dtype("float32")}
+    with pytest.raises(ValueError, match="precision"):
+        training.fit(recipe, *pictures, rng, precision="float16")
+
+
+def test_roles_of_different_number_are_refused(tiny_recipe, rng):
+    with pytest.raises(ValueError, match="Expected defective of shape"):
+        training.fit(tiny_recipe(), spotted(rng, 2, False), spotted(rng, 2, False), spotted(rng, 3, True), rng)
+
+
+def test_fast_precision_is_one_that_fit_takes():
+    assert training.fast_precision() in ("float32", "mixed_bfloat16")
