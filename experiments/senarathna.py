@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import data
-from fsad import datasets, images, metrics, recipes, scoring, siamese, training
+from fsad import images, metrics, recipes, scoring, siamese, splits, training
 from fsad.explain import saliency
 
 # What every table of the paper shares. Epochs, seeds and data sets are the tables' own.
@@ -45,7 +45,7 @@ def train(settings, on_epoch=lambda loss: None):
     dataset = data.load(settings["data"])
     keras.utils.set_random_seed(settings["seed"])
     rng = np.random.default_rng(settings["seed"])
-    shots = datasets.sample_shots(
+    shots = splits.sample_shots(
         dataset,
         rng,
         anchors=settings["anchors"],

@@ -1,0 +1,66 @@
+"""Few-shot splits that keep one physical part on one side."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Shots:
+    """A few-shot split; each field is a tuple of samples."""
+
+    anchors: tuple
+    good: tuple
+    defective: tuple
+    test: tuple
+
+
+def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, test_per_class=None):
+    """Draws the support pictures and the test set of one run.
+
+    Every support picture is of a group of its own, and no group of the support is in the test set: two
+    photographs of one part never face each other. The defective ones take the defect types in turn, in
+    random order. The test set has as many good as defective pictures.
+
+    Args:
+        dataset: from `with_groups`.
+        rng: an ``np.random.Generator``.
+        anchors, good, defective: support pictures of each role.
+        hold_out: a defect type kept out of the support (it stays in the test set).
+        test_per_class: at most so many test pictures of each class; all that balance allows if None.
+
+    Raises:
+        ValueError: groups are missing, the type is unknown, or there are too few distinct parts.
+    """
+    if any(s.group < 0 for s in dataset.samples):
+        raise ValueError(f"{dataset.folder}: expected near-duplicate groups. Received: none; call with_groups first")
+    types = sorted({s.kind for s in dataset.samples if s.label})
+    if hold_out is not None and hold_out not in types:
+        raise ValueError(f"{dataset.folder}: expected hold_out among {types}. Received: {hold_out!r}")
+    order = [dataset.samples[k] for k in rng.permutation(len(dataset.samples))]
+    used = set()
+
+    def take(queues, count, what):
+        """The next picture of an unused group from each queue in turn."""
+        queues, chosen = [iter(q) for q in queues], []
+        while len(chosen) < count and queues:
+            queue = queues.pop(0)
+            sample = next((s for s in queue if s.group not in used), None)
+            if sample is not None:
+                used.add(sample.group)
+                chosen.append(sample)
+                queues.append(queue)
+        if len(chosen) < count:
+            raise ValueError(f"{dataset.folder}: expected {count} distinct {what}. Received: {len(chosen)}")
+        return tuple(chosen)
+
+    by_type = [[s for s in order if s.kind == t] for t in rng.permutation(types) if t != hold_out]
+    defective = take(by_type, defective, "defective parts")
+    clean = [[s for s in order if not s.label]]
+    anchors = take(clean, anchors, "good parts as anchors")
+    good = take(clean, good, "further good parts")
+    left = [s for s in order if s.group not in used]
+    test = [[s for s in left if bool(s.label) == value] for value in (False, True)]
+    count = min(map(len, test))
+    count = count if test_per_class is None else min(count, test_per_class)
+    if not count:
+        raise ValueError(f"{dataset.folder}: expected good and defective pictures left to test on. Received: none")
+    return Shots(anchors, good, defective, tuple(test[0][:count] + test[1][:count]))

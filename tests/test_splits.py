@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from fsad import datasets, splits
+
+
+def dataset(groups_good, groups_bad, kinds=("cut", "hole")):
+    good = [datasets.Sample(f"g{k}", 0, "good", None, g) for k, g in enumerate(groups_good)]
+    bad = [datasets.Sample(f"d{k}", 1, kinds[k % len(kinds)], None, g) for k, g in enumerate(groups_bad)]
+    return datasets.Dataset("here", "test", tuple(good + bad))
+
+
+def roles(shots):
+    return (shots.anchors, shots.good, shots.defective)
+
+
+def test_shots_hold_each_part_once_and_the_test_set_none_of_them(rng):
+    # Each part was photographed three times; part 0 is both among the good and the defective pictures.
+    parts = dataset([k // 3 for k in range(60)], [0] + [100 + k // 3 for k in range(30)])
+    for _ in range(20):
+        shots = splits.sample_shots(parts, rng, anchors=3, good=4, defective=4)
+        assert [len(r) for r in roles(shots)] == [3, 4, 4]
+        support = [s.group for role in roles(shots) for s in role]
+        assert len(set(support)) == len(support)
+        assert not set(support) & {s.group for s in shots.test}
+        labels = [s.label for s in shots.test]
+        assert labels.count(0) == labels.count(1)
+        assert sorted(s.kind for s in shots.defective) == ["cut", "cut", "hole", "hole"]
+
+
+def test_held_out_type_is_only_tested(rng):
+    shots = splits.sample_shots(dataset(range(40), range(100, 130)), rng, 4, 4, 4, hold_out="hole", test_per_class=10)
+    assert {s.kind for s in shots.defective} == {"cut"}
+    assert {s.kind for s in shots.test} == {"good", "cut", "hole"} and len(shots.test) == 20
+
+
+def test_one_seed_one_draw():
+    first, second = (
+        splits.sample_shots(dataset(range(40), range(100, 130)), np.random.default_rng(3)) for _ in range(2)
+    )
+    assert first == second
+
+
+def test_shots_that_cannot_be_had(rng):
+    with pytest.raises(ValueError, match=r"expected 8 distinct defective parts. Received: 1"):
+        splits.sample_shots(dataset(range(40), [7] * 30), rng)
+    with pytest.raises(ValueError, match="hold_out"):
+        splits.sample_shots(dataset(range(40), range(100, 130)), rng, hold_out="rust")
+    with pytest.raises(ValueError, match="with_groups"):
+        splits.sample_shots(dataset([-1] * 40, [-1] * 30), rng)
+
+
+@pytest.mark.data
+def test_two_exposures_of_one_tile_never_face_each_other(real, rng):
+    tiles = datasets.with_groups(datasets.load(real("magnetic_tile")))
+    assert tiles.counts() == {"blowhole": 115, "break": 85, "crack": 57, "fray": 32, "good": 952, "uneven": 103}
+    # Tiles were photographed six times each; the name's first part numbers the exposure.
+    groups = {}
+    for s in tiles.samples:
+        groups.setdefault(s.group, []).append(s.path.name.split("_")[0])
+    assert sum(sorted(g) == ["exp1", "exp2", "exp3", "exp4", "exp5", "exp6"] for g in groups.values()) > 180
+    for _ in range(5):
+        shots = splits.sample_shots(tiles, rng)
+        support = [s.group for role in roles(shots) for s in role]
+        assert len(set(support)) == 24 and not set(support) & {s.group for s in shots.test}
