@@ -23,7 +23,8 @@ def resolve(name):
     """
     texture = name.removeprefix("synthetic-")
     if name.startswith("synthetic-") and texture in synthetic.TEXTURES:
-        folder = CACHE / "data" / name
+        # By the code that draws: sets drawn by an older version are not mistaken for these.
+        folder = CACHE / "data" / synthetic.version() / name
         with tqdm(total=244, desc=f"drawing {name}", unit="picture", disable=folder.exists()) as bar:
             return synthetic.write(folder, texture, progress=bar.update)
     if Path(name).is_dir():

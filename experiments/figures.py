@@ -9,14 +9,16 @@ synthetic pictures go to ``experiments/results``; those of other pictures to ``e
 which git ignores, since the pictures are not ours to publish.
 """
 
+import os
 from pathlib import Path
 
 from absl import app
 
 from experiments import data, reports, senarathna, senarathna_table3, study
-from fsad import datasets, images
+from fsad import datasets, images, synthetic
 from fsad.explain import overlay
 
+NUMBER = {"mvtec": 3, "marble": 4}  # figure of each row of Table III
 LIMIT = 7
 
 
@@ -38,21 +40,31 @@ def panel(run):
         examples.append({"picture": picture, "heat": arrays["maps"][position], "mask": mask, "title": title})
     area = record["saliency"]["pixel_auroc"]
     measured = "" if area is None else f"; pixel AUROC {area:.2f} over {record['saliency']['pictures']} pictures"
-    name = run.settings["data"].rstrip("/").split("/")[-1]
-    kind = " (synthetic pictures)" if name.startswith("synthetic-") else ""
-    return name, overlay.panel(examples, f"Saliency on {name}{kind}{measured}")
+    ours = " (synthetic pictures)" if synthetic.is_synthetic(folder) else ""
+    return overlay.panel(examples, f"Saliency on {folder.resolve().name}{ours}{measured}")
 
 
 def main(_):
     runs = [run for run in study.plan(senarathna_table3.TABLE) if run.settings["seed"] == study.FLAGS.seed]
-    study.make(runs, senarathna.train)
-    for number, run in zip((3, 4), runs, strict=False):
-        name, figure = panel(run)
-        ours = name.startswith("synthetic-")
+    runs = [run for run in runs if run.wanted]
+    if study.FLAGS.dry_run:
+        for run in runs:
+            print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {run.settings['data']}")
+        return
+    failed = study.make(runs, senarathna.train)
+    for run in (run for run in runs if run.finished):
+        folder = data.resolve(run.settings["data"])
+        # Pictures that are not ours are not ours to publish.
+        ours = synthetic.is_synthetic(folder)
         out = Path(study.FLAGS.out) if ours else data.CACHE / "figures"
-        path = out / f"senarathna_figure{number}{'' if ours else '_' + name}.png"
-        overlay.save(figure, path)
-        print(f"Written: {path}")
+        name = f"senarathna_figure{NUMBER[run.row.key]}"
+        path = out / (
+            f"{name}.png" if run.settings["data"] == run.row.settings["data"] else f"{name}_{folder.name}.png"
+        )
+        overlay.save(panel(run), path)
+        print(f"Written: {os.path.relpath(path)}")
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """One run of Senarathna and Wijesinghe (2025): draw the shots, train, test, time, explain."""
 
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from experiments import data
-from fsad import images, metrics, recipes, scoring, siamese, splits, training
+from fsad import images, metrics, recipes, scoring, siamese, splits, synthetic, training
 from fsad.explain import saliency
 
 # What every table of the paper shares. Epochs, seeds and data sets are the tables' own.
@@ -61,6 +62,9 @@ def train(settings, on_epoch=lambda loss: None):
     def read(samples):
         return images.read_all([s.path for s in samples], recipe.side)
 
+    # Before the training, so that a bad mask costs nothing.
+    masks = [_mask(s, recipe.side) for s in shots.test]
+
     anchors, good, defective, test = map(read, (shots.anchors, shots.good, shots.defective, shots.test))
     started = time.perf_counter()
     losses = training.fit(
@@ -73,7 +77,8 @@ def train(settings, on_epoch=lambda loss: None):
     tested = scoring.compare(recipe.model, scoring.embed(recipe.model, test), references)
     support_labels = np.repeat([0, 1], [len(good), len(defective)])
     record = {
-        "data": describe(settings["data"], dataset),
+        "data": ("synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary(),
+        "skipped": [[Path(p).name, reason] for p, reason in dataset.skipped],
         "weights_loaded": recipe.weights,
         "parameters": recipe.model.count_params(),
         "size_megabytes": siamese.size_megabytes(recipe.model),
@@ -96,17 +101,8 @@ def train(settings, on_epoch=lambda loss: None):
     }
     arrays = {}
     if settings["backbone"] == "custom_cnn":
-        arrays, record["saliency"] = _explain(recipe, shots.test, test, references)
+        arrays, record["saliency"] = _explain(recipe, shots.test, test, masks, references)
     return record, arrays
-
-
-def describe(name, dataset):
-    """The data set for a results page: name, counts, groups; synthetic data is called so."""
-    kinds = ", ".join(f"{n} {kind}" for kind, n in dataset.counts().items())
-    groups = len({s.group for s in dataset.samples})
-    what = "synthetic pictures" if name.startswith("synthetic-") else "pictures"
-    text = f"{name.rstrip('/').split('/')[-1]}: {len(dataset.samples)} {what} of {groups} distinct parts ({kinds})"
-    return text + (f", {len(dataset.skipped)} files skipped" if dataset.skipped else "")
 
 
 def _name(sample, dataset):
@@ -126,23 +122,28 @@ def pair_latency(model, anchor, picture, repeats=20):
     return float(np.median(times))
 
 
-def _explain(recipe, samples, pictures, references):
-    """Saliency of the defective test pictures that have a mask, and how well it finds the mask."""
-    masked = [k for k, s in enumerate(samples) if s.mask]
-    if not masked:
-        masked = [k for k, s in enumerate(samples) if s.label][:8]
-    maps = saliency.saliency(recipe.model, pictures[masked], references)
+def _mask(sample, side):
+    """The defect mask of a sample at the size of the model, or None."""
+    if sample.mask is None:
+        return None
+    mask = images.resize(images.read_mask(sample.mask).astype(np.uint8) * 255, side) > 127
+    return mask if mask.any() else None  # empty as published, or gone at this size
+
+
+def _explain(recipe, samples, pictures, masks, references):
+    """Saliency of the defective test pictures, and how well it finds their masks."""
+    rows = [k for k, s in enumerate(samples) if s.label]
+    maps = saliency.saliency(recipe.model, pictures[rows], references)
     found = {}
-    for k, heat in zip(masked, maps, strict=True):
-        if samples[k].mask:
-            mask = images.resize(images.read_mask(samples[k].mask).astype(np.uint8) * 255, recipe.side) > 127
-            area = metrics.auroc(mask.ravel().astype(int), heat.ravel())
-            if np.isfinite(area):
-                found.setdefault(samples[k].kind, []).append(area)
+    for k, heat in zip(rows, maps, strict=True):
+        if masks[k] is not None:
+            area = metrics.auroc(masks[k].ravel().astype(int), heat.ravel())
+            found.setdefault(samples[k].kind, []).append(area)
     every = [v for values in found.values() for v in values]
     summary = {
         "pixel_auroc": float(np.mean(every)) if every else None,
         "pictures": len(every),
+        "without_mask": len(rows) - len(every),
         "by_kind": {kind: float(np.mean(values)) for kind, values in sorted(found.items())},
     }
-    return {"rows": np.array(masked), "maps": maps}, summary
+    return {"rows": np.array(rows), "maps": maps}, summary

@@ -6,7 +6,9 @@ data files, the versions of the libraries and the code are the same.
 """
 
 import ast
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -22,7 +24,7 @@ from absl import app, flags, logging
 from tqdm import tqdm
 
 from experiments import data, tables
-from fsad import training
+from fsad import backbones, datasets, training
 
 ROOT = Path(__file__).parent
 LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "scipy")
@@ -31,11 +33,13 @@ FLAGS = flags.FLAGS
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training and its test: the row it is for, its settings, and the folder that keeps it."""
+    """One training and its test: the row it is for, its settings, the folder that keeps it; not ``wanted``
+    if ``--rows`` leaves it out (then it is shown if it is finished, and not made)."""
 
     row: tables.Row
     settings: dict
     folder: Path
+    wanted: bool = True
 
     @property
     def finished(self):
@@ -58,7 +62,9 @@ def define_flags():
     flags.DEFINE_enum("precision", "auto", ["auto", "float32", "mixed_bfloat16"], "arithmetic of training")
     flags.DEFINE_enum("distance", None, ["l1", "euclidean", "cosine"], "distance between embeddings")
     flags.DEFINE_string("hold_out", None, "a defect type that is tested and never trained on")
-    flags.DEFINE_integer("test_per_class", None, "test pictures a class at most; 0 for all that balance allows")
+    flags.DEFINE_integer(
+        "test_per_class", None, "test pictures a class at most; 0 for all that balance allows", lower_bound=0
+    )
     flags.DEFINE_bool("dry_run", False, "list the runs, and which are finished, and stop")
     flags.DEFINE_string("out", str(ROOT / "results"), "folder for the table and its pictures")
     flags.DEFINE_string("runs", str(ROOT / ".cache" / "runs"), "folder that keeps finished runs")
@@ -79,20 +85,27 @@ def main(table, train, report):
 def _main(table, train, report):
     runs = plan(table)
     if FLAGS.dry_run:
+        runs = [run for run in runs if run.wanted]
         for run in runs:
             settings = ", ".join(f"{k}={v}" for k, v in run.settings.items() if v is not None)
             print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {settings}")
         print(f"{len(runs)} runs, {sum(not r.finished for r in runs)} to do; finished runs are kept in {FLAGS.runs}")
         return
-    make(runs, train)
+    failed = make(runs, train)
+    runs = [run for run in runs if run.finished]
+    if not runs:
+        raise SystemExit("No run finished: no table.")
     results, sections, figures = report(runs)
+    for key, reasons in failed.items():
+        results[key] = dataclasses.replace(results.get(key, tables.Result({})), notes=(*reasons,))
     name = output_name(table, runs)
     command = " ".join([f"python -m experiments.{table.name}", *_given()])
     records = [run.load()[0] for run in runs]
     same = {k: v for k, v in runs[0].settings.items() if all(r.settings[k] == v for r in runs) and v is not None}
     head = [
-        f"Written by `{command}`. A cell is the paper's value / ours: mean ± standard deviation over the draws, where "
-        "there are several, and (95 % bootstrap interval).",
+        f"Written by `{command}`. A cell is the paper's value / ours: mean ± standard deviation over the draws of the "
+        "shots, where there are several, and (95 % bootstrap interval over draws and test pictures). The interval of "
+        "one draw is for that draw alone; that of a few draws is rather too narrow.",
         "Data: " + "; ".join(dict.fromkeys(record["data"] for record in records)) + ".",
         "Same for all rows: " + ", ".join(f"{k} {v}" for k, v in same.items() if k not in ("data", "seed")) + ".",
     ]
@@ -100,33 +113,39 @@ def _main(table, train, report):
     payload = {"command": command, "versions": versions, "code": code_version(), "runs": records}
     print("\n" + tables.write(table, FLAGS.out, name, head, results, payload, sections, figures))
     print(f"\nWritten: {os.path.relpath(FLAGS.out)}/{name}.md, .json" + "".join(f", _{key}.png" for key in figures))
+    if failed:
+        raise SystemExit(1)
 
 
 def plan(table):
-    """The runs that the command line asks of a table, in order."""
-    rows = [r for r in table.rows if not FLAGS.rows or r.key in FLAGS.rows]
+    """The runs of a table as the command line says, in order."""
     unknown = set(FLAGS.rows or ()) - {r.key for r in table.rows}
     if unknown:
         raise app.UsageError(f"Expected --rows among {[r.key for r in table.rows]}. Received: {sorted(unknown)}")
     sets = FLAGS.data or []
-    if len(sets) not in (0, 1, len(rows)):
-        raise app.UsageError(f"Expected --data with one data set, or {len(rows)}, one a row. Received: {sets}")
+    if len(sets) not in (0, 1, len(table.rows)):
+        raise app.UsageError(f"Expected --data with one data set, or {len(table.rows)}, one a row. Received: {sets}")
     given = {k: FLAGS[k].value for k in ("epochs", "weights", "distance", "hold_out", "test_per_class")}
     given = {k: v for k, v in given.items() if v is not None}
     given["precision"] = training.fast_precision() if FLAGS.precision == "auto" else FLAGS.precision
     runs = []
-    for k, row in enumerate(rows):
+    for k, row in enumerate(table.rows):
         settings = {**table.settings, **row.settings, **given}
         if sets:
             settings["data"] = sets[k if len(sets) > 1 else 0]
         for draw in range(FLAGS.draws or row.draws):
             one = {**settings, "seed": FLAGS.seed + draw}
-            runs.append(Run(row, one, Path(FLAGS.runs) / _key(one)))
+            runs.append(Run(row, one, Path(FLAGS.runs) / _key(one), not FLAGS.rows or row.key in FLAGS.rows))
     return runs
 
 
 def make(runs, train):
-    """Makes the runs that are not finished; an interrupt keeps those that are."""
+    """Makes the runs that are not finished; an interrupt keeps those that are.
+
+    Returns:
+        Reasons by row key of the runs that failed; the others are made all the same.
+    """
+    runs, failed = [run for run in runs if run.wanted], {}
     logging.set_verbosity(logging.WARNING)
     tf.config.experimental.enable_op_determinism()
     try:
@@ -134,11 +153,17 @@ def make(runs, train):
             if not run.finished:
                 data.load(run.settings["data"])  # here, so that its bar is not drawn within that of the run
                 where = f"run {number}/{len(runs)}: {run.row.title} on {run.settings['data']}"
-                _make(run, train, f"{where}, seed {run.settings['seed']}")
+                try:
+                    _make(run, train, f"{where}, seed {run.settings['seed']}")
+                except Exception as error:  # one row out of memory must not cost the others
+                    logging.exception("%s failed", where)
+                    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+                    failed.setdefault(run.row.key, []).append(f"Seed {run.settings['seed']} failed: {reason}")
     except KeyboardInterrupt:
         print(f"\nInterrupted. {sum(r.finished for r in runs)} of {len(runs)} runs are finished and kept; ", end="")
         print("the same command goes on from there.")
         raise SystemExit(130) from None
+    return failed
 
 
 def _make(run, train, title):
@@ -155,21 +180,53 @@ def _make(run, train, title):
     try:
         np.savez_compressed(unfinished / "arrays.npz", **arrays)
         (unfinished / "record.json").write_text(json.dumps({"settings": run.settings, **record}, indent=1))
-        os.rename(unfinished, run.folder)
+        os.chmod(unfinished, 0o755)
+        if not run.finished:  # another process may have been as far
+            os.rename(unfinished, run.folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _key(settings):
-    folder = data.resolve(settings["data"])
-    files = sorted((p.relative_to(folder).as_posix(), p.stat().st_size) for p in folder.rglob("*") if p.is_file())
+    """Name of a run's folder: a digest of all that decides its result.
+
+    Data and weights enter by content, not by the name they were given on the command line; ImageNet
+    weights that cannot be reached now are other weights than those that can.
+    """
+    weights = backbones.source(settings["backbone"], settings["weights"])
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    text = json.dumps([settings, files, versions, code_version()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    decides = {
+        **settings,
+        "data": _digest_of_data(data.resolve(settings["data"])),
+        "weights": _digest([Path(weights)]) if Path(weights).is_file() else weights,
+        "versions": versions,
+        "code": code_version(),
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@functools.lru_cache(maxsize=4)
+def _digest_of_data(folder):
+    samples = datasets.load(folder).samples
+    names = "\n".join(f"{s.path.relative_to(folder).as_posix()} {s.label} {s.kind}" for s in samples)
+    return hashlib.sha256(names.encode()).hexdigest()[:16] + _digest(
+        [p for s in samples for p in (s.path, s.mask) if p]
+    )
+
+
+def _digest(paths):
+    digest = hashlib.sha256()
+    for path in paths:
+        with contextlib.suppress(OSError):  # an unreadable picture is skipped by the run too
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 # Modules that only present what was computed.
-_PRESENTING = {"overlay.py", "study.py", "tables.py", "data.py", "figures.py", "reports.py", "benchmark_backbones.py"}
+_PRESENTING = {
+    "fsad/explain/overlay.py",
+    *(f"experiments/{m}.py" for m in ("study", "tables", "data", "figures", "reports", "benchmark_backbones")),
+}
 
 
 def code_version():
@@ -179,18 +236,15 @@ def code_version():
     """
     digest = hashlib.sha256()
     for path in sorted([*(ROOT.parent / "fsad").rglob("*.py"), *ROOT.glob("*.py")]):
-        if path.name in _PRESENTING or "_table" in path.name:
+        name = path.relative_to(ROOT.parent).as_posix()
+        if name in _PRESENTING or "_table" in name:
             continue
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
-            if ast.get_docstring(node, clean=False) if hasattr(node, "body") and _documented(node) else None:
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
                 node.body[0].value.value = ""
-        digest.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
+        digest.update(f"{name}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def _documented(node):
-    return isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
 
 
 def output_name(table, runs):

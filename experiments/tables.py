@@ -5,8 +5,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
-
 from fsad.explain import overlay
 
 
@@ -49,8 +47,8 @@ class Table:
 class Result:
     """What a study says about one row.
 
-    ``cells``: by column key, ``{"mean", "sd" or None, "interval" or None}``; absent keys were not
-    measured. ``notes``: footnotes found while running.
+    ``cells``: by column key, ``{"mean", "sd", "interval"}``, each None where it is not defined; absent
+    keys were not measured. ``notes``: footnotes found while running.
     """
 
     cells: dict
@@ -83,6 +81,8 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
     links = [f"![{key}]({name}_{key}.png)" for key in figures]
     blocks = [f"# {table.title}", *head, "\n".join(lines), "  \n".join(footnotes), sections.strip(), *links]
     _replace(out / f"{name}.md", "\n\n".join(b for b in blocks if b) + "\n")
+    # JSON has no NaN: what is not defined is null.
+    payload = json.loads(json.dumps(payload), parse_constant=lambda _: None)
     cells = [
         {
             "row": row.title,
@@ -92,7 +92,10 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
         }
         for row in table.rows
     ]
-    _replace(out / f"{name}.json", json.dumps({"title": table.title, **payload, "rows": cells}, indent=1) + "\n")
+    _replace(
+        out / f"{name}.json",
+        json.dumps({"title": table.title, **payload, "rows": cells}, indent=1, allow_nan=False) + "\n",
+    )
     rows, footnotes = _cells(table, results, spread=False)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     grid = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -126,7 +129,7 @@ def _cells(table, results, spread):
 
 
 def _format(column, cell, spread):
-    if cell is None or not np.isfinite(cell["mean"]):
+    if cell is None or cell["mean"] is None:
         return "–"
     form, scale = column.form, column.scale
     text = form.format(cell["mean"] * scale)

@@ -26,7 +26,7 @@ class Spec:
     frozen: bool = False
     application: str | None = None
     options: tuple = ()
-    mode: str = "torch-free"
+    mode: str = "zero_one"
     files: tuple = ()
 
 
@@ -58,6 +58,27 @@ SPECS = {
         ),
     ),
 }
+
+
+def source(name, weights):
+    """Where the weights would come from now: the path of a file, ``"network"``, ``"unreachable"`` or ``"none"``."""
+    spec = SPECS[name]
+    if weights == "none" or (weights == "imagenet" and spec.application is None):
+        return "none"
+    if weights != "imagenet":
+        return str(weights)
+    folders = [
+        os.environ.get("FSAD_WEIGHTS_DIR"),
+        Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models",
+    ]
+    for path in (Path(folder) / file for folder in folders if folder for file in spec.files):
+        if path.is_file():
+            return str(path)
+    try:
+        socket.create_connection(("storage.googleapis.com", 443), timeout=3).close()
+    except OSError:
+        return "unreachable"
+    return "network"
 
 
 def build(name, weights="imagenet", side=None):
@@ -144,21 +165,17 @@ def _pretrained(inner, name, spec, side, weights):
         return "random"
     if weights != "imagenet":
         return _load(inner, weights)
-    folder = os.environ.get("FSAD_WEIGHTS_DIR")
-    for file in spec.files if folder else ():
-        if (Path(folder) / file).is_file():
-            _load(inner, Path(folder) / file)
+    found = source(name, weights)
+    if found == "network":
+        try:
+            application = getattr(keras.applications, spec.application)
+            donor = application(include_top=False, input_shape=(side, side, 3), **dict(spec.options))
+            inner.set_weights(donor.get_weights())
             return "imagenet"
-    waited = socket.getdefaulttimeout()
-    try:
-        socket.setdefaulttimeout(20)  # a silent firewall must not hang a table
-        application = getattr(keras.applications, spec.application)
-        donor = application(include_top=False, input_shape=(side, side, 3), **dict(spec.options))
-        inner.set_weights(donor.get_weights())
+        except Exception as error:  # Keras raises a bare Exception when a download fails
+            found = f"download failed: {error}"
+    elif found != "unreachable":
+        _load(inner, found)
         return "imagenet"
-    # Keras raises a bare Exception when a download fails.
-    except Exception as error:
-        log.warning("%s: ImageNet weights cannot be reached (%s); going on from random weights", name, error)
-        return "random"
-    finally:
-        socket.setdefaulttimeout(waited)
+    log.warning("%s: ImageNet weights cannot be reached (%s); going on from random weights", name, found)
+    return "random"

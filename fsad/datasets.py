@@ -5,12 +5,13 @@ Layouts (found from the folder's own names by `load`):
 - MVTec AD: ``train/good/*``, ``test/<good|defect>/*``, ``ground_truth/<defect>/NNN_mask.png``
 - marble: ``train|test/<good|crack|dot|joint>/*``
 - magnetic tile: ``MT_Free/Imgs/*.jpg``, ``MT_<Defect>/Imgs/*.jpg`` with a ``.png`` mask beside each
-- good / defect: ``good/*`` and ``defect/*`` or ``defect/<type>/*``
+- good / defect: ``good/*`` and ``defect/*``, ``defect/<type>/*`` or ``<type>/*``
 - classes: ``<class>/*``, two or more
 """
 
 import dataclasses
 import os
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,12 +25,14 @@ DEFECT = ("defect", "defects", "defective", "bad", "ng", "anomaly", "abnormal")
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """One picture. ``label``: 0 good, 1 defective (class number in a class folder); ``kind``: ``"good"``,
-    the defect type, or the class; ``group``: equal for near-duplicates once `with_groups` has run."""
+    the defect type, or the class; ``part``: the physical part, where the file names tell it; ``group``:
+    equal for pictures of one part and near-duplicates, once `with_groups` has run."""
 
     path: Path
     label: int
     kind: str
     mask: Path | None = None
+    part: str | None = None
     group: int = -1
 
 
@@ -47,12 +50,16 @@ class Dataset:
         return dict(sorted(Counter(s.kind for s in self.samples).items()))
 
     def summary(self):
-        """One line for a log: layout, counts, skipped files."""
+        """One line: name, counts, distinct parts if they are known, skipped files."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts().items())
-        line = f"{self.folder}: {self.layout} layout, {len(self.samples)} pictures ({kinds})"
+        groups = {s.group for s in self.samples}
+        parts = "" if -1 in groups else f" of {len(groups)} distinct parts"
+        line = (
+            f"{Path(self.folder).resolve().name}: {len(self.samples)} pictures{parts} ({kinds}), {self.layout} layout"
+        )
         if self.skipped:
             path, reason = self.skipped[0]
-            line += f"; {len(self.skipped)} files skipped, first {Path(path).name}: {reason}"
+            line += f", {len(self.skipped)} files skipped (first {Path(path).name}: {reason})"
         return line
 
 
@@ -66,21 +73,23 @@ def load(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder of pictures. Received: nothing there")
-    names = {p.name for p in folder.iterdir() if p.is_dir()}
-    lower = {n.lower() for n in names}
+    names = [p.name for p in _folders(folder)]
     if "MT_Free" in names:
         lister = magnetic_tile
-    elif {"train", "test"} <= names:
-        trained_on = {p.name.lower() for p in (folder / "train").iterdir() if p.is_dir()}
-        lister = mvtec if trained_on == {"good"} else marble
-    elif lower & set(GOOD) and lower & set(DEFECT):
+    elif {"train", "test"} <= set(names):
+        lister = mvtec if all(_is_good(p.name) for p in _folders(folder / "train")) else marble
+    elif nested := [n for n in names if (folder / n / "ground_truth").is_dir() or (folder / n / "train").is_dir()]:
+        raise ValueError(
+            f"{folder}: expected one data set. Received: a folder of several; choose one, such as {nested[0]}"
+        )
+    elif len(names) >= 2 and any(map(_is_good, names)):
         lister = good_defect
-    elif len([n for n in names if not n.startswith(".")]) >= 2:
+    elif len(names) >= 2:
         lister = classes
     else:
         raise ValueError(
             f"{folder}: expected train/ and test/, good/ and defect/, MT_Free/ or one folder a class. "
-            f"Received: folders {sorted(names) or 'none'}"
+            f"Received: folders {names or 'none'}"
         )
     dataset = lister(folder)
     if not dataset.samples:
@@ -107,14 +116,23 @@ def _folders(folder):
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
+def _is_good(name):
+    return name.lower() in GOOD
+
+
+def _kind(place):
+    """``(label, kind)`` of a folder named after what it shows."""
+    return (0, "good") if _is_good(place.name) else (1, place.name)
+
+
 def mvtec(folder):
     """MVTec AD (Bergmann et al. 2019), one category. Train and test are one pool here; splits are drawn."""
     samples, skipped = [], []
     for place in (*_folders(folder / "train"), *_folders(folder / "test")):
         for path in _pictures(place, skipped):
             mask = folder / "ground_truth" / place.name / f"{path.stem}_mask.png"
-            good = place.name == "good"
-            samples.append(Sample(path, int(not good), place.name, mask if not good and mask.exists() else None))
+            label, kind = _kind(place)
+            samples.append(Sample(path, label, kind, mask if label and mask.exists() else None))
     return Dataset(Path(folder), "MVTec AD", tuple(samples), tuple(skipped))
 
 
@@ -123,12 +141,16 @@ def marble(folder):
     samples, skipped = [], []
     for place in (*_folders(folder / "train"), *_folders(folder / "test")):
         for path in _pictures(place, skipped):
-            samples.append(Sample(path, int(place.name != "good"), place.name))
+            samples.append(Sample(path, *_kind(place)))
     return Dataset(Path(folder), "marble", tuple(samples), tuple(skipped))
 
 
 def magnetic_tile(folder):
-    """Magnetic Tile Defects (Huang et al. 2018) as published: ``.jpg`` pictures, ``.png`` masks."""
+    """Magnetic Tile Defects (Huang et al. 2018) as published: ``.jpg`` pictures, ``.png`` masks.
+
+    A tile was photographed up to seven times under other light, and not always from the same place; the
+    file names ``expK_num_ID`` tell which belong together (`_exposures`).
+    """
     samples, skipped = [], []
     for place in _folders(folder):
         if not place.name.startswith("MT_"):
@@ -143,22 +165,41 @@ def magnetic_tile(folder):
                 continue
             mask = path.with_suffix(".png")
             samples.append(Sample(path, int(kind != "good"), kind, mask if kind != "good" and mask.exists() else None))
-    return Dataset(Path(folder), "magnetic tile", tuple(samples), tuple(skipped))
+    return Dataset(Path(folder), "magnetic tile", tuple(_exposures(samples)), tuple(skipped))
+
+
+def _exposures(samples, gap=150):
+    """Names the tile of each ``expK_num_ID`` picture.
+
+    Exposure K + 1 of a tile is the one with the next larger ID, a few dozen on, while the next tile
+    starts hundreds further. `fsad.duplicates` finds the same for 1074 of 1105 such links; most of the
+    others show one tile in two crops.
+    """
+    named = [re.fullmatch(r"exp(\d+)_num_(\d+)", s.path.stem) for s in samples]
+    order = sorted((int(m[2]), int(m[1]), k) for k, m in enumerate(named) if m)
+    part = {}
+    for position, (number, exposure, k) in enumerate(order):
+        part.setdefault(k, samples[k].path.stem)
+        for later, next_exposure, j in order[position + 1 :]:
+            if later - number > gap:
+                break
+            if next_exposure == exposure + 1:
+                part[j] = part[k]
+                break
+    return [dataclasses.replace(s, part=part.get(k)) for k, s in enumerate(samples)]
 
 
 def good_defect(folder):
-    """``good/`` beside ``defect/`` (other usual names too); sub-folders of ``defect/`` are defect types."""
+    """``good/`` beside ``defect/`` (other usual names too), whose sub-folders are defect types, or beside
+    one folder a defect type."""
     samples, skipped = [], []
     for place in _folders(folder):
-        name = place.name.lower()
-        if name in GOOD:
-            samples += [Sample(p, 0, "good") for p in _pictures(place, skipped, deep=True)]
-        elif name in DEFECT:
-            for path in _pictures(place, skipped, deep=True):
-                inner = path.relative_to(place).parts[:-1]
-                samples.append(Sample(path, 1, inner[0] if inner else "defect"))
-        else:
-            skipped.append((place, f"expected a folder named {GOOD[0]} or {DEFECT[0]}"))
+        label, kind = _kind(place)
+        for path in _pictures(place, skipped, deep=True):
+            inner = path.relative_to(place).parts[:-1]
+            if place.name.lower() in DEFECT:
+                kind = inner[0] if inner else "defect"
+            samples.append(Sample(path, label, kind))
     return Dataset(Path(folder), "good/defect", tuple(samples), tuple(skipped))
 
 
@@ -171,7 +212,7 @@ def classes(folder):
 
 
 def with_groups(dataset, progress=None):
-    """Reads every picture once and marks near-duplicates (`fsad.duplicates`) with one group number.
+    """Reads every picture once; pictures of one part and near-duplicates (`fsad.duplicates`) get one group number.
 
     Pictures that cannot be read move to ``skipped`` with their reason.
     """
@@ -189,6 +230,6 @@ def with_groups(dataset, progress=None):
         found = list(pool.map(one, dataset.samples))
     bad = [(s.path, f.reason) for s, f in zip(dataset.samples, found, strict=True) if isinstance(f, images.ImageError)]
     kept = [(s, f) for s, f in zip(dataset.samples, found, strict=True) if not isinstance(f, images.ImageError)]
-    groups = duplicates.groups([f for _, f in kept])
+    groups = duplicates.groups([f for _, f in kept], known=[s.part for s, _ in kept])
     samples = tuple(dataclasses.replace(s, group=int(g)) for (s, _), g in zip(kept, groups, strict=True))
     return dataclasses.replace(dataset, samples=samples, skipped=dataset.skipped + tuple(bad))

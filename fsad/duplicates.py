@@ -92,11 +92,18 @@ def _best_shift(first, second):
     return correlation[:, around][:, :, around].max((1, 2))
 
 
-def groups(signatures, threshold=THRESHOLD):
-    """Group number of each picture, int ``(N,)``: equal for near-duplicates and what they chain to."""
+def groups(signatures, threshold=THRESHOLD, known=None):
+    """Group number of each picture, int ``(N,)``: equal for near-duplicates and what they chain to.
+
+    ``known``: for each picture the name of the part it shows, where something else tells it (a file
+    name, say), or None; pictures of one name are joined too.
+    """
     n = len(signatures)
     if not n:
         return np.zeros(0, int)
     index, _ = pairs(signatures, threshold)
+    first = {}
+    told = [(first.setdefault(part, k), k) for k, part in enumerate(known or ()) if part is not None]
+    index = np.concatenate([index, np.array(told, int).reshape(-1, 2)])
     graph = coo_matrix((np.ones(len(index)), (index[:, 0], index[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1]

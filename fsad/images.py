@@ -4,7 +4,6 @@ Decoding is Pillow's, which refuses truncated files where other decoders fill th
 """
 
 import os
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,9 +16,6 @@ MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
 
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-
-# Size is checked below, with a message of ours; Pillow's own guard would warn at 89 megapixels.
-Image.MAX_IMAGE_PIXELS = None
 
 
 class ImageError(ValueError):
@@ -44,55 +40,56 @@ def read(path):
         ImageError: missing, unreadable, empty, truncated, not a picture, over `MAX_PIXELS` pixels,
             under `MIN_SIDE` pixels a side, or floating-point or 32-bit pixels.
     """
-    with _open(path) as picture:
-        if picture.mode in ("I;16", "I;16L", "I;16B", "I;16N"):
-            gray = np.asarray(picture).astype(np.uint32)
-            picture = Image.fromarray(((gray + 128) // 257).astype(np.uint8))
-        elif picture.mode in ("I", "F"):
-            raise ImageError(path, f"expected 8 or 16 bits a channel. Received: 32 bits (mode {picture.mode})")
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-            picture = Image.alpha_composite(white, picture)
-        return np.array(picture.convert("RGB"))
+    return _decode(path, _rgb)
 
 
 def read_mask(path):
-    """Reads a mask: bool of shape ``(height, width)``, True where any channel is above half scale."""
-    return read(path).max(axis=-1) > 127
+    """Reads a mask: bool of shape ``(height, width)``, True above half of its largest value.
+
+    So masks of 0 and 255 and masks of 0 and 1 read alike; a mask without any value above 0 is False
+    throughout. Raises `ImageError` as `read` does.
+    """
+    mask = read(path).max(axis=-1)
+    return mask > mask.max() / 2
 
 
-def size(path):
-    """``(height, width)`` as stored, from the file's head alone. Raises `ImageError` as `read` does."""
-    with _open(path, load=False) as picture:
-        return picture.height, picture.width
+def _rgb(path, picture):
+    if picture.mode in ("I", "F"):
+        raise ImageError(path, f"expected 8 or 16 bits a channel. Received: 32 bits (mode {picture.mode})")
+    if picture.format == "TIFF" and picture.tag_v2.get(0x0112, 1) > 4 and picture.info.get("compression") == "raw":
+        # Pillow decodes these at the size they will have once turned, which garbles them.
+        raise ImageError(path, "an uncompressed TIFF that is stored turned; save it upright or compressed")
+    picture.load()
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray(((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8))
+    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
+    return np.array(picture.convert("RGB"))
 
 
-def _open(path, load=True):
+def _decode(path, use):
+    """``use(path, opened picture)``, with whatever goes wrong turned into an `ImageError`."""
+    path = Path(path)
     try:
-        if not Path(path).exists():
-            dangling = os.path.islink(path)
-            raise ImageError(path, "a link to a file that does not exist" if dangling else "no such file")
-        if os.path.isdir(path):
+        if not path.exists():
+            raise ImageError(path, "a link to a file that does not exist" if path.is_symlink() else "no such file")
+        if path.is_dir():
             raise ImageError(path, "expected a picture file. Received: a folder")
-        if os.path.getsize(path) == 0:
+        if path.stat().st_size == 0:
             raise ImageError(path, "the file is empty (0 bytes)")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd EXIF is no reason to refuse or to chatter
-            picture = Image.open(path, formats=_FORMATS)
+        with Image.open(path, formats=_FORMATS) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
-                raise ImageError(
-                    path, f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels. Received: {width} x {height}"
-                )
+                raise _gigantic(path, f"{width} x {height}")
             if min(width, height) < MIN_SIDE:
                 raise ImageError(path, f"expected at least {MIN_SIDE} pixels a side. Received: {width} x {height}")
-            if load:
-                picture.load()
-        return picture
+            return use(path, picture)
     except ImageError:
         raise
+    except Image.DecompressionBombError as error:
+        raise _gigantic(path, str(error)) from None
     except UnidentifiedImageError:
         raise ImageError(path, "not a PNG, JPEG, BMP, TIFF or WebP picture") from None
     except PermissionError:
@@ -100,6 +97,10 @@ def _open(path, load=True):
     # Decoders raise what they like on damaged bytes (OSError, SyntaxError, struct.error, EOFError, ...).
     except Exception as error:
         raise ImageError(path, f"damaged or truncated ({error})") from error
+
+
+def _gigantic(path, received):
+    return ImageError(path, f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels. Received: {received}")
 
 
 def resize(picture, side):

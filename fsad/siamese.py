@@ -35,7 +35,9 @@ def distance_head(dim, distance="l1"):
         raise ValueError(f"Expected a distance among {', '.join(DISTANCES)}. Received: {distance!r}")
     first, second = keras.Input((dim,), name="first"), keras.Input((dim,), name="second")
     apart = DISTANCES[distance](name=distance, dtype="float32")([first, second])
-    score = layers.Dense(1, activation="sigmoid", name="dissimilarity", dtype="float32")(apart)
+    # One number, that is to grow with the dissimilarity: a random sign would turn the score around for good.
+    options = {} if distance == "l1" else {"kernel_initializer": "ones", "kernel_constraint": "non_neg"}
+    score = layers.Dense(1, activation="sigmoid", name="dissimilarity", dtype="float32", **options)(apart)
     return keras.Model([first, second], score, name="distance")
 
 

@@ -32,6 +32,8 @@ def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, te
     """
     if any(s.group < 0 for s in dataset.samples):
         raise ValueError(f"{dataset.folder}: expected near-duplicate groups. Received: none; call with_groups first")
+    if any(s.label not in (0, 1) for s in dataset.samples):
+        raise ValueError(f"{dataset.folder}: expected good and defective pictures. Received: {dataset.layout}")
     types = sorted({s.kind for s in dataset.samples if s.label})
     if hold_out is not None and hold_out not in types:
         raise ValueError(f"{dataset.folder}: expected hold_out among {types}. Received: {hold_out!r}")

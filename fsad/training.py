@@ -27,9 +27,9 @@ def fit(recipe, anchors, good, defective, rng, callbacks=(), precision="float32"
         rng: an ``np.random.Generator``, draws the order of the pairs. (Initial weights come from
             Keras's own seed, ``keras.utils.set_random_seed``.)
         callbacks: Keras callbacks.
-        precision: ``"float32"``, or ``"mixed_bfloat16"`` to compute backbone and neck in bfloat16 while
-            training, which is faster on processors with bfloat16 units. Weights, distance and loss
-            stay float32, and so does everything after training.
+        precision: ``"float32"``, or ``"mixed_bfloat16"`` to compute the backbone in bfloat16 while
+            training, which is faster on processors with bfloat16 units. Weights, neck, distance and
+            loss stay float32, and so does everything after training.
 
     Returns:
         Loss of each epoch, a list of floats.
@@ -61,10 +61,14 @@ def fit(recipe, anchors, good, defective, rng, callbacks=(), precision="float32"
 
 @contextlib.contextmanager
 def _computing_in(precision, model):
-    """Layers of backbone and neck compute in ``precision`` within; their variables are float32 throughout."""
+    """Layers of the backbone compute in ``precision`` within; their variables are float32 throughout.
+
+    Not those of the neck: embeddings rounded to bfloat16 are equal where their difference matters, and
+    ``|a - b| = 0`` passes no gradient.
+    """
     if precision not in ("float32", "mixed_bfloat16"):
         raise ValueError(f"Expected precision 'float32' or 'mixed_bfloat16'. Received: {precision!r}")
-    layers = [*model.get_layer("backbone").layers, *model.get_layer("neck").layers]
+    layers = model.get_layer("backbone").layers
     before = [layer.dtype_policy for layer in layers]
     try:
         for layer in layers:

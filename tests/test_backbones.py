@@ -38,7 +38,7 @@ def test_frozen_as_in_the_paper():
 
 
 def test_unreachable_imagenet_goes_on_from_random_weights_and_says_so(monkeypatch, caplog):
-    monkeypatch.delenv("FSAD_WEIGHTS_DIR", raising=False)
+    monkeypatch.setattr(backbones, "source", lambda name, weights: "network")
     original = keras.applications.MobileNetV2
 
     def offline(*args, weights="imagenet", **kwargs):
@@ -49,6 +49,23 @@ def test_unreachable_imagenet_goes_on_from_random_weights_and_says_so(monkeypatc
     monkeypatch.setattr(keras.applications, "MobileNetV2", offline)
     _, loaded = backbones.build("mobilenet_v2", side=64)
     assert loaded == "random" and "cannot be reached" in caplog.text
+
+
+def test_source_tells_where_weights_would_come_from(monkeypatch, tmp_path):
+    monkeypatch.setenv("FSAD_WEIGHTS_DIR", str(tmp_path / "w"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+
+    def offline(*args, **kwargs):
+        raise OSError("no route")
+
+    monkeypatch.setattr(backbones.socket, "create_connection", offline)
+    assert backbones.source("vgg19", "none") == backbones.source("custom_cnn", "imagenet") == "none"
+    assert backbones.source("vgg19", "imagenet") == "unreachable"
+    for folder in (tmp_path / "keras" / "models", tmp_path / "w"):  # the later one is asked first
+        folder.mkdir(parents=True)
+        file = folder / backbones.SPECS["vgg19"].files[0]
+        file.touch()
+        assert backbones.source("vgg19", "imagenet") == str(file)
 
 
 def test_weights_come_back_from_a_path(tmp_path, rng):

@@ -17,7 +17,10 @@ def test_mvtec_layout(tmp_path):
     cut = next(s for s in found.samples if s.kind == "cut")
     assert cut.label == 1 and cut.mask == tmp_path / "ground_truth/cut/000_mask.png"
     assert [(p.name, r) for p, r in found.skipped] == [("notes.txt", "not a picture by its ending .txt")]
-    assert "1 files skipped" in found.summary()
+    assert found.summary() == (
+        f"{tmp_path.name}: 3 pictures (1 cut, 2 good), MVTec AD layout, "
+        "1 files skipped (first notes.txt: not a picture by its ending .txt)"
+    )
 
 
 def test_marble_layout(tmp_path):
@@ -37,11 +40,39 @@ def test_magnetic_tile_layout(tmp_path):
     assert {s.kind: s.mask and s.mask.name for s in found.samples} == {"good": None, "crack": "b.png"}
 
 
+def test_exposures_of_one_tile_are_told_by_their_names(tmp_path):
+    names = ["exp1_num_824", "exp2_num_834", "exp3_num_853", "exp1_num_855", "exp2_num_887", "exp4_num_889"]
+    put(tmp_path, *(f"MT_Free/Imgs/{n}.jpg" for n in names), "MT_Crack/Imgs/exp5_num_2000.jpg")
+    part = {s.path.stem: s.part for s in datasets.load(tmp_path).samples}
+    # Two tiles whose exposures interleave, and one alone, too far on.
+    assert [part[n] for n in names] == [names[0], names[0], names[0], names[3], names[3], names[0]]
+    assert part["exp5_num_2000"] == "exp5_num_2000"
+
+
 def test_good_defect_folders_with_types(tmp_path):
-    put(tmp_path, "OK/1.png", "OK/2.png", "NG/scratch/1.png", "NG/hole/deep/1.png", "NG/loose.png", "other/1.png")
+    put(tmp_path, "OK/1.png", "OK/2.png", "NG/scratch/1.png", "NG/hole/deep/1.png", "NG/loose.png")
     found = datasets.load(tmp_path)
     assert found.counts() == {"defect": 1, "good": 2, "hole": 1, "scratch": 1}
-    assert [p.name for p, _ in found.skipped] == ["other"]
+    assert {s.kind for s in found.samples if not s.label} == {"good"}
+
+
+@pytest.mark.parametrize("good", ["good", "Good", "OK", "normal"])
+def test_what_is_named_good_is_good_in_every_layout(tmp_path, good):
+    put(tmp_path / "types", f"{good}/1.png", "crack/1.png", "Zinc/1.png", ".ipynb_checkpoints/1.png")
+    put(tmp_path / "mvtec", f"train/{good}/1.png", f"test/{good}/1.png", "test/crack/1.png", "train/.cache/1.png")
+    put(tmp_path / "marble", f"train/{good}/1.png", "train/dot/1.png", f"test/{good}/1.png", "test/dot/1.png")
+    layouts = {}
+    for name in ("types", "mvtec", "marble"):
+        found = datasets.load(tmp_path / name)
+        layouts[name] = found.layout
+        assert all((s.label == 0) == (s.path.parent.name == good) == (s.kind == "good") for s in found.samples)
+    assert layouts == {"types": "good/defect", "mvtec": "MVTec AD", "marble": "marble"}
+
+
+def test_a_folder_of_several_data_sets_is_refused(tmp_path):
+    put(tmp_path, "leather/train/good/1.png", "leather/ground_truth/cut/1_mask.png", "tile/train/good/1.png")
+    with pytest.raises(ValueError, match="a folder of several; choose one, such as leather"):
+        datasets.load(tmp_path)
 
 
 def test_class_folders(tmp_path):

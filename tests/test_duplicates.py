@@ -13,7 +13,7 @@ def relit(picture, rng):
     return np.clip(shifted * light[..., None], 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("texture", ["metal", "tile"])
+@pytest.mark.parametrize("texture", ["leather", "metal", "tile"])
 def test_other_light_is_found_and_other_parts_are_not(texture, rng):
     parts = [synthetic.draw(texture, "good", np.random.default_rng(k))[0] for k in range(8)]
     pictures = [p for part in parts for p in (part, relit(part, rng), relit(part, rng))]
@@ -31,9 +31,14 @@ def test_what_all_pictures_share_is_not_what_makes_duplicates(rng):
 
 def test_chains_join_and_order_is_by_similarity():
     base = synthetic.draw("metal", "good", np.random.default_rng(1))[0]
-    index, similarity = duplicates.pairs([duplicates.signature(p) for p in (base, base, base // 2)])
+    signatures = [duplicates.signature(p) for p in (base, base, base // 2)]
+    index, similarity = duplicates.pairs(signatures)
     assert index.tolist()[0] == [0, 1] and similarity[0] == pytest.approx(1, abs=1e-3)
     assert (np.diff(similarity) <= 0).all()
+    other = duplicates.signature(synthetic.draw("metal", "good", np.random.default_rng(2))[0])
+    assert duplicates.groups([*signatures, other]).tolist() == [0, 0, 0, 1]
+    # A file name may tell what no correlation shows.
+    assert duplicates.groups([*signatures, other], known=[None, None, "tile 7", "tile 7"]).tolist() == [0, 0, 0, 0]
 
 
 def test_few_and_blank_pictures():

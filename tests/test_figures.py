@@ -23,8 +23,7 @@ def test_panel_shows_one_picture_of_each_defect_type(tmp_path):
             return record, arrays
 
     run = Finished(senarathna_table3.TABLE.rows[0], {"data": str(folder)}, tmp_path)
-    name, figure = figures.panel(run)
-    assert name == "synthetic-tiny"
+    figure = figures.panel(run)
     assert figure.get_suptitle() == "Saliency on synthetic-tiny (synthetic pictures); pixel AUROC 0.71 over 7 pictures"
     titles = [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")]
     assert [t.split(":")[0] for t in titles] == list(synthetic.DEFECTS)

@@ -100,9 +100,40 @@ def test_bad_files_raise_one_error_that_names_file_and_reason(tmp_path):
         assert name in str(caught.value) and reason in caught.value.reason
 
 
-def test_size_from_the_head(tmp_path):
-    solid(size=(12, 10)).save(tmp_path / "p.png")
-    assert images.size(tmp_path / "p.png") == (10, 12)
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["L", "I;16"])
+def test_turned_tiffs_are_upright_or_refused_never_garbled(tmp_path, compression, mode):
+    picture = np.zeros((10, 20), np.uint16 if mode == "I;16" else np.uint8)
+    picture[:, :10] = np.iinfo(picture.dtype).max
+    Image.fromarray(picture).save(tmp_path / "p.tif", compression=compression, tiffinfo={0x0112: 6})
+    if compression == "raw":
+        with pytest.raises(images.ImageError, match="stored turned"):
+            images.read(tmp_path / "p.tif")
+    else:
+        assert (images.read(tmp_path / "p.tif")[..., 0] == np.rot90(picture > 0, -1) * 255).all()
+
+
+def test_sixteen_bit_png_is_turned_too(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = np.zeros((10, 20), np.uint16)
+    picture[:, :10] = 65535
+    Image.fromarray(picture).save(tmp_path / "p.png", exif=exif)
+    assert (images.read(tmp_path / "p.png")[..., 0] == np.rot90(picture > 0, -1) * 255).all()
+
+
+def test_damaged_exif_is_an_image_error_or_harmless(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (20, 10)).save(tmp_path / "p.jpg", exif=exif)
+    data = (tmp_path / "p.jpg").read_bytes()
+    start = data.index(b"Exif")
+    for position in range(start, start + 40):
+        (tmp_path / "q.jpg").write_bytes(data[:position] + b"\xff" + data[position + 1 :])
+        try:
+            assert images.read(tmp_path / "q.jpg").shape[2] == 3
+        except images.ImageError as error:
+            assert "q.jpg" in str(error)
 
 
 def test_read_all_keeps_order_and_names_the_first_bad_file(tmp_path):
@@ -123,8 +154,9 @@ def test_write_then_read(tmp_path, rng):
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["p.png"]
 
 
-def test_mask_is_true_above_half_scale(tmp_path):
+@pytest.mark.parametrize("high", [0, 1, 255])
+def test_masks_of_one_and_of_255_read_alike(tmp_path, high):
     mask = np.zeros((10, 10), np.uint8)
-    mask[2:4] = 255
+    mask[2:4] = high
     images.write(tmp_path / "m.png", mask)
     assert (images.read_mask(tmp_path / "m.png") == (mask > 0)).all()

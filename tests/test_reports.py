@@ -12,6 +12,7 @@ class Finished:
         self.row = row
         labels = [0, 0, 1, 1]
         self.record = {
+            "data": "synthetic pictures, metal: 4 pictures (2 good, 1 cut, 1 hole), MVTec AD layout",
             "settings": {"data": "synthetic-metal", "backbone": row.key, "epochs": 3, "weights": weights},
             "weights_loaded": loaded,
             "pair_seconds": 0.03,
@@ -24,7 +25,7 @@ class Finished:
                 "group": [0, 1, 2, 3],
                 **dict.fromkeys(("mean", "min", "first"), scores),
             },
-            "saliency": {"pixel_auroc": 0.8, "pictures": 2, "by_kind": {}},
+            "saliency": {"pixel_auroc": 0.8, "pictures": 2, "without_mask": 1, "by_kind": {}},
         }
 
     def load(self):
@@ -49,6 +50,12 @@ def test_cells_by_hand():
     assert results["custom_cnn"].notes == ("2 draws of the shots, 3 epochs, 4 test pictures a draw.",)
 
 
+def test_what_is_not_defined_is_said():
+    results, _, _ = reports.scores([Finished(CUSTOM, [0.6, 0.7, 0.8, 0.9])])
+    assert results["custom_cnn"].cells["precision"] == {"mean": None, "sd": None, "interval": None}
+    assert "Precision is not defined in 1 of 1 draw (nothing was called same)." in results["custom_cnn"].notes
+
+
 def test_random_weights_are_footnoted_only_where_imagenet_was_asked_for():
     missing = "ImageNet weights could not be reached: this backbone started from random weights."
     scores = [0.1, 0.2, 0.7, 0.9]
@@ -65,6 +72,7 @@ def test_sections_and_figures():
     assert "| cut | 1.000 (n = 1) | 0.000 (n = 1) |" in sections
     assert "| Custom CNN | calibrated | 0.750 | 0.500 | 0.000 | 0.667 | 0.750 |" in sections
     assert "| Custom CNN | 0.5 | 0.500 | 0.000 | 0.500 | 0.800 | 0.750 |" in sections
-    assert "| Custom CNN | 0.800 | 2 |" in sections
+    assert "| Custom CNN | 0.800 | 2 | 1 |" in sections
     assert set(figures) == {"confusion", "roc"}
+    assert figures["roc"].axes[0].get_title() == "ROC on metal (synthetic)"
     assert [t.get_text() for t in figures["confusion"].axes[0].texts] == ["1\n50%", "1\n50%", "0\n0%", "2\n100%"]

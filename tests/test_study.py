@@ -46,23 +46,59 @@ def test_same_seed_same_table_twice_and_finished_runs_are_kept(tmp_path):
 
 
 def test_a_killed_table_goes_on_where_it_was(tmp_path):
-    kill = """
-        train, calls = senarathna.train, []
-        def killed(settings, on_epoch):
-            if calls: raise KeyboardInterrupt
-            calls.append(1)
-            return train(settings, on_epoch)
-        senarathna.train = killed
-    """
-    stopped = table(
-        tmp_path, "--epochs=1", "--draws=2", script=textwrap.indent(textwrap.dedent(kill), " " * 8).strip(), check=False
-    )
-    assert stopped.returncode == 130 and "1 of 2 runs are finished and kept" in stopped.stdout
+    kill = "import os; train, calls = senarathna.train, []\n        "
+    kill += "senarathna.train = lambda *a: (os._exit(9) if calls else calls.append(1), train(*a))[1]"
+    stopped = table(tmp_path, "--epochs=1", "--draws=2", script=kill, check=False)
+    assert stopped.returncode == 9
     plan = table(tmp_path, "--epochs=1", "--draws=2", "--dry_run").stdout
     assert plan.count("finished  Custom CNN") == 1 and plan.count("to run    Custom CNN") == 1
     assert "2 runs, 1 to do" in plan
-    other = table(tmp_path, "--epochs=2", "--draws=2", "--dry_run").stdout
-    assert "2 runs, 2 to do" in other  # other settings are other runs
+    interrupt = "senarathna.train = lambda *a: (_ for _ in ()).throw(KeyboardInterrupt)"
+    stopped = table(tmp_path, "--epochs=1", "--draws=2", script=interrupt, check=False)
+    assert stopped.returncode == 130 and "1 of 2 runs are finished and kept" in stopped.stdout
+
+
+def test_a_failing_run_costs_only_its_own_cells(tmp_path):
+    fail = "train = senarathna.train\n        "
+    fail += "senarathna.train = lambda s, e: 1 / 0 if s['seed'] else train(s, e)"
+    done = table(tmp_path, "--epochs=1", "--draws=2", script=fail, check=False)
+    assert done.returncode == 1 and "Seed 1 failed: division by zero" in done.stdout
+    assert "0.985 / 0." in done.stdout
+
+
+@pytest.fixture
+def key(tmp_path, monkeypatch):
+    folder = synthetic.write(tmp_path / "set", "metal", good=4, defective=1, size=64)
+    monkeypatch.setattr(study.backbones, "source", lambda name, weights: weights)
+    settings = {"data": str(folder), "backbone": "vgg19", "weights": "imagenet", "seed": 0}
+
+    def make(**changes):
+        study._digest_of_data.cache_clear()
+        return study._key({**settings, **changes})
+
+    make.folder = folder
+    return make
+
+
+def test_a_run_is_another_when_anything_that_decides_it_is(key, tmp_path, monkeypatch):
+    first = key()
+    assert key() == first and key(seed=1) != first
+    (tmp_path / "w.h5").write_bytes(b"one")
+    one = key(weights=str(tmp_path / "w.h5"))
+    (tmp_path / "w.h5").write_bytes(b"two")
+    assert len({first, one, key(weights=str(tmp_path / "w.h5")), key(weights="none")}) == 4
+    monkeypatch.setattr(study.backbones, "source", lambda name, weights: "unreachable")
+    assert key() != first
+    monkeypatch.setattr(study.backbones, "source", lambda name, weights: weights)
+    picture = key.folder / "train/good/000.png"
+    data = bytearray(picture.read_bytes())
+    data[-20] ^= 1  # same size, other pixels
+    picture.write_bytes(data)
+    assert key() != first
+
+
+def test_the_name_of_a_data_set_does_not_make_another_run(key, tmp_path):
+    assert key(data=f"{key.folder.parent}/./{key.folder.name}") == key()
 
 
 def test_unknown_row_and_data_are_named(tmp_path):

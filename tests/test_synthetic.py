@@ -30,10 +30,11 @@ def test_same_seed_same_bytes(tmp_path):
     assert all((folders[0] / p).read_bytes() == (folders[1] / p).read_bytes() for p in files[0])
 
 
-def test_a_larger_set_begins_with_the_smaller_one(tmp_path):
-    small = synthetic.write(tmp_path / "small", "metal", good=4, defective=0, size=64)
-    large = synthetic.write(tmp_path / "large", "metal", good=8, defective=0, size=64)
-    assert (small / "train/good/000.png").read_bytes() == (large / "train/good/000.png").read_bytes()
+def test_a_larger_set_holds_the_smaller_one(tmp_path):
+    small = synthetic.write(tmp_path / "small", "metal", good=4, defective=1, size=64)
+    large = synthetic.write(tmp_path / "large", "metal", good=8, defective=2, size=64)
+    for picture in small.rglob("*.png"):
+        assert picture.read_bytes() == (large / picture.relative_to(small)).read_bytes()
 
 
 def test_a_finished_set_is_kept_and_another_is_not_overwritten(tmp_path):

@@ -44,6 +44,7 @@ def test_json_and_figures(tmp_path):
 
 
 def test_a_value_that_is_not_a_number_shows_as_missing(tmp_path):
-    nothing = Result({"auroc": {"mean": float("nan"), "sd": None, "interval": None}})
-    tables.write(TABLE, tmp_path, "t", [], {"b": nothing}, {})
+    nothing = Result({"auroc": {"mean": None, "sd": None, "interval": None}})
+    tables.write(TABLE, tmp_path, "t", [], {"b": nothing}, {"runs": [float("nan")]})
+    assert json.loads((tmp_path / "t.json").read_text())["runs"] == [None]
     assert "| Second | 80.0% / – | – / – |" in (tmp_path / "t.md").read_text()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fsad import metrics, scoring, training
+from fsad import metrics, recipes, scoring, siamese, synthetic, training
 
 
 def spotted(rng, n, spot, side=16):
@@ -48,6 +48,25 @@ def test_bfloat16_is_for_training_only(tiny_recipe, rng):
     assert {w.dtype for w in recipe.model.get_weights()} == {np.dtype("float32")}
     with pytest.raises(ValueError, match="precision"):
         training.fit(recipe, *pictures, rng, precision="float16")
+
+
+def test_bfloat16_gradients_point_where_float32_ones_do(rng):
+    """Embeddings rounded to bfloat16 would be equal where they differ, and pass no gradient at all."""
+    import tensorflow as tf
+
+    recipe = recipes.senarathna()
+    pictures = [synthetic.draw("leather", "good", np.random.default_rng(k), size=100)[0] for k in range(4)]
+    pictures = tf.constant(np.stack(pictures), tf.float32)
+    model, index = siamese.indexed(recipe.model), tf.constant([[0, 2], [1, 3]])
+    gradients = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        with training._computing_in(precision, recipe.model), tf.GradientTape() as tape:
+            out = model([pictures, index])
+        gradients[precision] = [g.numpy().ravel() for g in tape.gradient(out, recipe.model.trainable_variables)]
+    pairs = zip(recipe.model.trainable_variables, *gradients.values(), strict=True)
+    cosines = {v.path: a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for v, a, b in pairs}
+    assert min(cosines.values()) > 0.7, cosines
+    assert any((a != b).any() for a, b in zip(*gradients.values(), strict=True))  # bfloat16 was used
 
 
 def test_roles_of_different_number_are_refused(tiny_recipe, rng):

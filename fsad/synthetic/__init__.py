@@ -12,6 +12,7 @@ shaded as the rest is. Good pictures are not clean: they carry faint specks, blo
 mask marks.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -66,8 +67,8 @@ def write(folder, texture, seed=0, good=160, defective=12, size=256, progress=No
     Args:
         folder: where to write; its ``synthetic.json`` says what was asked for.
         texture: one of `TEXTURES`.
-        seed: an integer. Picture k is drawn from its own stream ``(seed, texture, k)``, so a larger
-            set begins with the smaller one.
+        seed: an integer. Every picture is drawn from a stream of its own, so a larger set holds the
+            smaller one.
         good: number of good pictures; a quarter goes to ``test/good``, the rest to ``train/good``.
         defective: number of pictures of each of the seven defect types, in ``test/<type>``, with
             masks in ``ground_truth/<type>``.
@@ -81,7 +82,7 @@ def write(folder, texture, seed=0, good=160, defective=12, size=256, progress=No
         FileExistsError: the folder holds something else.
     """
     folder = Path(folder)
-    asked = {"synthetic": True, "format": 1, "texture": texture, "seed": seed, "good": good,
+    asked = {"synthetic": True, "code": version(), "texture": texture, "seed": seed, "good": good,
              "defective": defective, "size": size}  # fmt: skip
     note = folder / "synthetic.json"
     if folder.exists():
@@ -95,8 +96,8 @@ def write(folder, texture, seed=0, good=160, defective=12, size=256, progress=No
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        for k, (place, defect) in enumerate(_plan(good, defective)):
-            rng = np.random.default_rng([seed, TEXTURES.index(texture), k])
+        for place, defect, k in _plan(good, defective):
+            rng = np.random.default_rng([seed, TEXTURES.index(texture), ("good", *DEFECTS).index(defect), k])
             picture, mask = draw(texture, defect, rng, size, station=seed)
             images.write(unfinished / place, picture)
             if defect != "good":
@@ -112,11 +113,24 @@ def write(folder, texture, seed=0, good=160, defective=12, size=256, progress=No
     return folder
 
 
+def version():
+    """Digest of the code that draws: a set drawn by other code is another set."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def is_synthetic(folder):
+    """Whether a folder was drawn by `write`."""
+    return (Path(folder) / "synthetic.json").is_file()
+
+
 def _plan(good, defective):
-    """(path, defect) of each picture, good and defective in turn so that a prefix is a smaller set."""
+    """(path, defect, number among its kind) of each picture."""
     for k in range(good):
         place = "test" if k % 4 == 3 else "train"
-        yield f"{place}/good/{k:03d}.png", "good"
+        yield f"{place}/good/{k:03d}.png", "good", k
     for k in range(defective):
         for defect in DEFECTS:
-            yield f"test/{defect}/{k:03d}.png", defect
+            yield f"test/{defect}/{k:03d}.png", defect, k
