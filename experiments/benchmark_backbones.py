@@ -16,7 +16,6 @@ does not depend on either). About 5 minutes on two cores for all seven.
 import functools
 import json
 import os
-import platform
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from experiments.machine import machine
 from fsad import backbones, recipes, siamese, training
 
 COLUMNS = {
@@ -90,21 +90,6 @@ def _repeat(call, repeats):
         call()
         times.append(time.perf_counter() - begun)
     return times
-
-
-def machine():
-    """What the figures were measured on, in words."""
-    model = platform.processor() or platform.machine()
-    try:
-        found = [
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ]
-        model = found[0] if found else model
-    except OSError:
-        pass
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def main(_):

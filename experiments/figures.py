@@ -45,7 +45,9 @@ def panel(run):
 
 
 def main(_):
-    runs = [run for run in study.plan(senarathna_table3.TABLE) if run.settings["seed"] == study.FLAGS.seed]
+    runs = [
+        run for run in study.plan(senarathna_table3.TABLE, senarathna.train) if run.settings["seed"] == study.FLAGS.seed
+    ]
     runs = [run for run in runs if run.wanted]
     if study.FLAGS.dry_run:
         for run in runs:

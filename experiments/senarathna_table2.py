@@ -33,7 +33,7 @@ TABLE = Table(
     ),
     rows=tuple(dataclasses.replace(r, paper=PAPER[r.key], note="") for r in senarathna_table1.TABLE.rows),
     settings=senarathna_table1.TABLE.settings,
-    notes=("Paper: MacBook Pro, M3 Pro. Ours: the machine this ran on; times of one run to the next vary.",),
+    notes=("Paper: MacBook Pro, M3 Pro.",),
 )
 
 if __name__ == "__main__":

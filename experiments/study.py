@@ -83,7 +83,7 @@ def main(table, train, report):
 
 
 def _main(table, train, report):
-    runs = plan(table)
+    runs = plan(table, train)
     if FLAGS.dry_run:
         runs = [run for run in runs if run.wanted]
         for run in runs:
@@ -110,14 +110,14 @@ def _main(table, train, report):
         "Same for all rows: " + ", ".join(f"{k} {v}" for k, v in same.items() if k not in ("data", "seed")) + ".",
     ]
     versions = {n: importlib.metadata.version(n) for n in LIBRARIES}
-    payload = {"command": command, "versions": versions, "code": code_version(), "runs": records}
+    payload = {"command": command, "versions": versions, "code": code_version(train.__module__), "runs": records}
     print("\n" + tables.write(table, FLAGS.out, name, head, results, payload, sections, figures))
     print(f"\nWritten: {os.path.relpath(FLAGS.out)}/{name}.md, .json" + "".join(f", _{key}.png" for key in figures))
     if failed:
         raise SystemExit(1)
 
 
-def plan(table):
+def plan(table, train):
     """The runs of a table as the command line says, in order."""
     unknown = set(FLAGS.rows or ()) - {r.key for r in table.rows}
     if unknown:
@@ -135,7 +135,7 @@ def plan(table):
             settings["data"] = sets[k if len(sets) > 1 else 0]
         for draw in range(FLAGS.draws or row.draws):
             one = {**settings, "seed": FLAGS.seed + draw}
-            runs.append(Run(row, one, Path(FLAGS.runs) / _key(one), not FLAGS.rows or row.key in FLAGS.rows))
+            runs.append(Run(row, one, Path(FLAGS.runs) / _key(one, train), not FLAGS.rows or row.key in FLAGS.rows))
     return runs
 
 
@@ -187,7 +187,7 @@ def _make(run, train, title):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _key(settings):
+def _key(settings, train):
     """Name of a run's folder: a digest of all that decides its result.
 
     Data and weights enter by content, not by the name they were given on the command line; ImageNet
@@ -200,7 +200,7 @@ def _key(settings):
         "data": _digest_of_data(data.resolve(settings["data"])),
         "weights": _digest([Path(weights)]) if Path(weights).is_file() else weights,
         "versions": versions,
-        "code": code_version(),
+        "code": code_version(train.__module__),
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
 
@@ -222,29 +222,29 @@ def _digest(paths):
     return digest.hexdigest()[:16]
 
 
-# Modules that only present what was computed.
-_PRESENTING = {
-    "fsad/explain/overlay.py",
-    *(f"experiments/{m}.py" for m in ("study", "tables", "data", "figures", "reports", "benchmark_backbones")),
-}
+def code_version(module):
+    """Digest of the code of a module and of all it imports from `fsad` and `experiments`.
 
-
-def code_version():
-    """Digest of the syntax trees, docstrings and comments left out, of all modules that compute.
-
-    Rewording or reformatting keeps finished runs; changing what is computed does not.
+    Of the syntax trees, docstrings and comments left out: rewording or reformatting keeps finished runs,
+    changing what is computed does not, and neither does what a run never imports.
     """
-    digest = hashlib.sha256()
-    for path in sorted([*(ROOT.parent / "fsad").rglob("*.py"), *ROOT.glob("*.py")]):
-        name = path.relative_to(ROOT.parent).as_posix()
-        if name in _PRESENTING or "_table" in name:
+    found, todo = {}, [module]
+    while todo:
+        name = todo.pop()
+        base = ROOT.parent / name.replace(".", "/")
+        path = next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+        if path is None or name in found:
             continue
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
                 node.body[0].value.value = ""
-        digest.update(f"{name}\n{ast.dump(tree)}\n".encode())
-    return digest.hexdigest()[:16]
+        found[name] = ast.dump(tree)
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def output_name(table, runs):

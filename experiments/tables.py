@@ -92,10 +92,7 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
         }
         for row in table.rows
     ]
-    _replace(
-        out / f"{name}.json",
-        json.dumps({"title": table.title, **payload, "rows": cells}, indent=1, allow_nan=False) + "\n",
-    )
+    _replace(out / f"{name}.json", _lines({"title": table.title, "rows": cells, **payload}))
     rows, footnotes = _cells(table, results, spread=False)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     grid = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -106,6 +103,17 @@ def _replace(path, text):
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_text(text)
     os.replace(unfinished, path)
+
+
+def _lines(payload):
+    """JSON with a line for each key, and for each item of a list: thousands of scores stay readable in a diff."""
+
+    def dump(value):
+        if isinstance(value, list):
+            return "[\n" + ",\n".join("  " + json.dumps(v, allow_nan=False) for v in value) + "\n ]"
+        return json.dumps(value, allow_nan=False)
+
+    return "{\n" + ",\n".join(f" {json.dumps(k)}: {dump(v)}" for k, v in payload.items()) + "\n}\n"
 
 
 def _notes(row, results):
@@ -121,10 +129,10 @@ def _cells(table, results, spread):
         for note in _notes(row, results):
             if note not in footnotes:
                 footnotes.append(note)
-            marks.append(str(footnotes.index(note) + 1))
+            marks.append(footnotes.index(note) + 1)
         cells = results[row.key].cells if row.key in results else {}
         ours = [f"{row.paper.get(c.key, '–')} / {_format(c, cells.get(c.key), spread)}" for c in table.columns]
-        rows.append([row.title + (f" [{','.join(marks)}]" if marks else ""), *ours])
+        rows.append([row.title + (f" [{','.join(map(str, sorted(marks)))}]" if marks else ""), *ours])
     return rows, [f"[{k}] {note}" for k, note in enumerate([*footnotes, *table.notes], 1)]
 
 

@@ -53,7 +53,7 @@ def test_cells_by_hand():
 def test_what_is_not_defined_is_said():
     results, _, _ = reports.scores([Finished(CUSTOM, [0.6, 0.7, 0.8, 0.9])])
     assert results["custom_cnn"].cells["precision"] == {"mean": None, "sd": None, "interval": None}
-    assert "Precision is not defined in 1 of 1 draw (nothing was called same)." in results["custom_cnn"].notes
+    assert "Precision is not defined in 1 of 1 (nothing was called same)." in results["custom_cnn"].notes
 
 
 def test_random_weights_are_footnoted_only_where_imagenet_was_asked_for():

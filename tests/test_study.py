@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from experiments import senarathna_table1, senarathna_table2, senarathna_table3, study
+from experiments import senarathna, senarathna_table1, senarathna_table2, senarathna_table3, study
 from fsad import synthetic
 
 
@@ -74,7 +74,7 @@ def key(tmp_path, monkeypatch):
 
     def make(**changes):
         study._digest_of_data.cache_clear()
-        return study._key({**settings, **changes})
+        return study._key({**settings, **changes}, senarathna.train)
 
     make.folder = folder
     return make
@@ -108,20 +108,33 @@ def test_unknown_row_and_data_are_named(tmp_path):
     assert wrong.returncode != 0 and "synthetic-leather" in wrong.stderr and "nowhere" in wrong.stderr
 
 
-def test_code_version_ignores_docstrings_and_comments(tmp_path, monkeypatch):
-    (tmp_path / "fsad").mkdir()
-    (tmp_path / "experiments").mkdir()
+def test_code_version_is_of_what_a_run_computes(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "ROOT", tmp_path / "experiments")
-    module = tmp_path / "fsad" / "m.py"
+    for name in ("fsad", "experiments"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    (tmp_path / "experiments" / "paper.py").write_text("import numpy\nfrom fsad import a\n")
+
+    def version(a="from fsad.b import f\n", b="def f():\n    return 1\n", apart=""):
+        for name, text in (("a", a), ("b", b), ("apart", apart)):
+            (tmp_path / "fsad" / f"{name}.py").write_text(text)
+        return study.code_version("experiments.paper")
+
+    first = version()
+    assert version(b="# why\ndef f():\n  return 1\n") == first
+    assert version(b="def f():\n    return 2\n") != first
+    assert version(apart="x = 1\n") == first  # not imported, so it does not matter
+
+
+def test_docstrings_do_not_make_another_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "ROOT", tmp_path / "experiments")
+    (tmp_path / "experiments").mkdir()
+    module = tmp_path / "experiments" / "paper.py"
     versions = []
-    for text in (
-        '"""One."""\ndef f():\n    return 1\n',
-        '"""Two."""\n# why\ndef f():\n  return 1\n',
-        "def f():\n    return 2\n",
-    ):
+    for text in ('"""One."""\ndef f():\n    "A."\n    return 1\n', '"""Two."""\ndef f():\n    "B."\n    return 1\n'):
         module.write_text(text)
-        versions.append(study.code_version())
-    assert versions[0] == versions[1] != versions[2]
+        versions.append(study.code_version("experiments.paper"))
+    assert versions[0] == versions[1]
 
 
 @pytest.mark.parametrize("declared", [senarathna_table1.TABLE, senarathna_table2.TABLE, senarathna_table3.TABLE])
