@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from experiments import data, senarathna
 from experiments.machine import machine
 from experiments.tables import Result
 from fsad import metrics, scoring
@@ -22,7 +23,7 @@ def scores(runs):
     """Results, sections and figures of a table about accuracy."""
     rows = _by_row(runs)
     results = {row.key: _result(row, records) for row, records in rows}
-    sections = "\n\n".join([_by_kind(rows), _thresholds(rows), _reductions(rows), _saliency(rows)])
+    sections = "\n\n".join([_by_kind(rows), _thresholds(rows), _reductions(rows), _saliency(runs)])
     return results, sections, {"confusion": _confusions(rows), "roc": _rocs(rows)}
 
 
@@ -168,21 +169,44 @@ def _reductions(rows):
     return head + _table(["", *scoring.REDUCTIONS], lines)
 
 
-def _saliency(rows):
+def _saliency(runs):
+    found = {}
+    for run in runs:
+        record, arrays = run.load()
+        if record.get("saliency", {}).get("pictures"):
+            summary = record["saliency"]
+            line = (
+                summary["pixel_auroc"],
+                position_auroc(run, record, arrays),
+                summary["pictures"],
+                summary["without_mask"],
+            )
+            found.setdefault(run.row.title, []).append(line)
     lines = []
-    for row, records in rows:
-        found = [r["saliency"] for r in records if r.get("saliency", {}).get("pictures")]
-        if found:
-            count = sum(f["pictures"] for f in found)
-            left_out = sum(f["without_mask"] for f in found)
-            lines.append([row.title, _plus_minus([f["pixel_auroc"] for f in found]), str(count), str(left_out)])
+    for title, values in found.items():
+        own, position, pictures, left_out = zip(*values, strict=True)
+        lines.append([title, _plus_minus(own), _plus_minus(position), str(sum(pictures)), str(sum(left_out))])
     if not lines:
         return ""
     head = (
         "## Saliency against the defect masks\n\nPixel AUROC within a picture, mean over the defective test pictures; "
-        "0.5 is chance.\n\n"
+        "0.5 is chance. Beside it that of one map for all, the mean map of the run: what the network's habit of "
+        "looking at some places is worth without looking at the picture.\n\n"
     )
-    return head + _table(["", "pixel AUROC", "pictures", "left out, no mask at this size"], lines)
+    header = ["", "pixel AUROC", "of the mean map", "pictures", "left out, no mask at this size"]
+    return head + _table(header, lines)
+
+
+def position_auroc(run, record, arrays):
+    """Pixel AUROC of the mean saliency map of a run, as the maps themselves are judged."""
+    dataset, mean = data.load(run.settings["data"]), arrays["maps"].mean(0)
+    masks = {s.path.relative_to(dataset.folder).as_posix(): s for s in dataset.samples}
+    found = []
+    for row in arrays["rows"]:
+        mask = senarathna.mask_at(masks[record["test"]["path"][row]], len(mean))
+        if mask is not None:
+            found.append(metrics.auroc(mask.ravel().astype(int), mean.ravel()))
+    return float(np.mean(found))
 
 
 def _confusions(rows):

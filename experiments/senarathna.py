@@ -63,7 +63,7 @@ def train(settings, on_epoch=lambda loss: None):
         return images.read_all([s.path for s in samples], recipe.side)
 
     # Before the training, so that a bad mask costs nothing.
-    masks = [_mask(s, recipe.side) for s in shots.test]
+    masks = [mask_at(s, recipe.side) for s in shots.test]
 
     anchors, good, defective, test = map(read, (shots.anchors, shots.good, shots.defective, shots.test))
     started = time.perf_counter()
@@ -122,7 +122,7 @@ def pair_latency(model, anchor, picture, repeats=20):
     return float(np.median(times))
 
 
-def _mask(sample, side):
+def mask_at(sample, side):
     """The defect mask of a sample at the size of the model, or None."""
     if sample.mask is None:
         return None

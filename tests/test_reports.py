@@ -3,6 +3,7 @@ import pytest
 
 from experiments import reports
 from experiments.tables import Row
+from fsad import images
 
 
 class Finished:
@@ -25,7 +26,6 @@ class Finished:
                 "group": [0, 1, 2, 3],
                 **dict.fromkeys(("mean", "min", "first"), scores),
             },
-            "saliency": {"pixel_auroc": 0.8, "pictures": 2, "without_mask": 1, "by_kind": {}},
         }
 
     def load(self):
@@ -72,7 +72,25 @@ def test_sections_and_figures():
     assert "| cut | 1.000 (n = 1) | 0.000 (n = 1) |" in sections
     assert "| Custom CNN | calibrated | 0.750 | 0.500 | 0.000 | 0.667 | 0.750 |" in sections
     assert "| Custom CNN | 0.5 | 0.500 | 0.000 | 0.500 | 0.800 | 0.750 |" in sections
-    assert "| Custom CNN | 0.800 | 2 | 1 |" in sections
+    assert "Saliency" not in sections  # no run has maps
     assert set(figures) == {"confusion", "roc"}
     assert figures["roc"].axes[0].get_title() == "ROC on metal (synthetic)"
     assert [t.get_text() for t in figures["confusion"].axes[0].texts] == ["1\n50%", "1\n50%", "0\n0%", "2\n100%"]
+
+
+def test_position_alone_is_the_mean_map_judged_as_the_maps_are(tmp_path):
+    folder = tmp_path / "set"
+    mask = np.zeros((10, 10), np.uint8)
+    mask[:5] = 255
+    for k in range(2):
+        images.write(folder / f"test/cut/{k}.png", np.full((10, 10, 3), k, np.uint8))
+        images.write(folder / f"ground_truth/cut/{k}_mask.png", mask)
+    images.write(folder / "train/good/0.png", np.full((10, 10, 3), 9, np.uint8))
+    run = Finished(CUSTOM, [0.1, 0.6, 0.7, 0.9])
+    run.settings = {"data": str(folder)}
+    upper = np.repeat([2.0, 1.0], 50).reshape(10, 10)
+    record = {"test": {"path": ["test/cut/0.png", "test/cut/1.png"]}}
+    # One map finds the upper half three times as strongly as the other points away from it.
+    arrays = {"rows": np.array([0, 1]), "maps": np.stack([3 * upper, 3 - upper])}
+    assert reports.position_auroc(run, record, arrays) == 1.0
+    assert reports.position_auroc(run, record, {**arrays, "maps": np.stack([upper, 3 - upper])}) == 0.5
