@@ -101,7 +101,7 @@ def main(_):
     if options.json:
         Path(options.json).absolute().parent.mkdir(parents=True, exist_ok=True)
     print(f"{machine()}; training in {precision}, the rest in float32\n")
-    widths = (13, 7, 12, 11, 8, 8, 10, 10, 10)
+    widths = (13, 8, 13, 12, 8, 8, 10, 10, 12)
     print("".join(h.rjust(w) for h, w in zip(HEADS, widths, strict=True)))
     results = []
     for name in options.backbones:

@@ -47,7 +47,9 @@ def test_cells_by_hand():
     assert cells["accuracy"]["sd"] == pytest.approx(np.std([0.75, 1], ddof=1))
     low, high = cells["accuracy"]["interval"]
     assert 0.5 <= low <= 0.75 and high == 1
-    assert results["custom_cnn"].notes == ("2 draws of the shots, 3 epochs, 4 test pictures a draw.",)
+    assert results["custom_cnn"].notes == (
+        "2 draws of the shots on synthetic-metal, 3 epochs, 4 test pictures a draw.",
+    )
 
 
 def test_what_is_not_defined_is_said():

@@ -68,14 +68,14 @@ def panel(examples, title=None):
     for axis, name in zip(axes[-1], ("picture", "map", "overlay", "defect mask"), strict=False):
         axis.set_xlabel(name, fontsize=9)
     bar = figure.colorbar(heat, ax=axes, shrink=min(1.0, 2 / len(examples)), aspect=30, pad=0.02)
-    bar.set_label("saliency, share of each map's 99.5th percentile", fontsize=8)
+    bar.set_label("saliency, 1 = 99.5th percentile", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
 
 
-def save(figure, path, dpi=120):
+def save(figure, path, dpi=75):
     """Writes a figure as PNG; the file appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
