@@ -39,9 +39,19 @@ def resolve(name):
     )
 
 
+def drawn(name):
+    """Whether a data set is there, or would have to be drawn first."""
+    return not name.startswith("synthetic-") or (CACHE / "data" / synthetic.version() / name).is_dir()
+
+
 @functools.lru_cache(maxsize=4)
 def load(name):
     """The data set with near-duplicate groups; found once a process."""
     dataset = datasets.load(resolve(name))
-    with tqdm(total=len(dataset.samples), desc=f"near-duplicates in {name}", unit="picture", leave=False) as bar:
-        return datasets.with_groups(dataset, progress=bar.update)
+    with tqdm(total=len(dataset.samples), desc=f"reading {name}", unit="picture", leave=False) as bar:
+        dataset = datasets.with_groups(dataset, progress=bar.update)
+    for path, reason in dataset.skipped[:10]:
+        tqdm.write(f"left out: {path.relative_to(dataset.folder)}: {reason}")
+    if len(dataset.skipped) > 10:
+        tqdm.write(f"left out: {len(dataset.skipped) - 10} more; the table's .json names all")
+    return dataset

@@ -12,8 +12,6 @@ which git ignores, since the pictures are not ours to publish.
 import os
 from pathlib import Path
 
-from absl import app
-
 from experiments import data, reports, senarathna, senarathna_table3, study
 from fsad import datasets, images, synthetic
 from fsad.explain import overlay
@@ -46,7 +44,9 @@ def panel(run):
 
 def main(_):
     runs = [
-        run for run in study.plan(senarathna_table3.TABLE, senarathna.train) if run.settings["seed"] == study.FLAGS.seed
+        run
+        for run in study.plan(senarathna_table3.TABLE, senarathna.train, senarathna.check)
+        if run.settings["seed"] == study.FLAGS.seed
     ]
     runs = [run for run in runs if run.wanted]
     if study.FLAGS.dry_run:
@@ -70,5 +70,5 @@ def main(_):
 
 
 if __name__ == "__main__":
-    study.define_flags()
-    app.run(main)
+    study.define_flags(senarathna_table3.TABLE)
+    study.run_main(main)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import data
-from fsad import images, metrics, recipes, scoring, siamese, splits, synthetic, training
+from fsad import datasets, images, metrics, recipes, scoring, siamese, splits, synthetic, training
 from fsad.explain import saliency
 
 # What every table of the paper shares. Epochs, seeds and data sets are the tables' own.
@@ -21,6 +21,28 @@ SETTINGS = {
     "hold_out": None,
     "test_per_class": 73,  # the paper's 146 test pairs, half of them good
 }
+
+
+def check(settings):
+    """Raises FileNotFoundError or ValueError, in a moment, for settings that no run can be made with."""
+    weights = settings["weights"]
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise FileNotFoundError(
+            f"{weights}: expected --weights to be imagenet, none or a file. Received: nothing there"
+        )
+    dataset = datasets.load(data.resolve(settings["data"]))
+    splits.check_labels(dataset)
+    counts = dataset.counts()
+    good, defective = counts.get("good", 0), sum(n for kind, n in counts.items() if kind != "good")
+    needed = settings["anchors"] + settings["good"]
+    if good <= needed or defective <= settings["defective"]:
+        raise ValueError(
+            f"{dataset.folder}: expected more than {needed} good and {settings['defective']} defective pictures. "
+            f"Received: {good} and {defective}"
+        )
+    if settings["hold_out"] and settings["hold_out"] not in set(counts) - {"good"}:
+        types = ", ".join(sorted(set(counts) - {"good"}))
+        raise ValueError(f"Expected --hold_out among {types}. Received: {settings['hold_out']}")
 
 
 class _Progress(keras.callbacks.Callback):
@@ -78,7 +100,7 @@ def train(settings, on_epoch=lambda loss: None):
     support_labels = np.repeat([0, 1], [len(good), len(defective)])
     record = {
         "data": ("synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary(),
-        "skipped": [[Path(p).name, reason] for p, reason in dataset.skipped],
+        "left_out": [[Path(p).relative_to(dataset.folder).as_posix(), reason] for p, reason in dataset.skipped],
         "weights_loaded": recipe.weights,
         "parameters": recipe.model.count_params(),
         "size_megabytes": siamese.size_megabytes(recipe.model),

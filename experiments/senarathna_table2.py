@@ -37,4 +37,4 @@ TABLE = Table(
 )
 
 if __name__ == "__main__":
-    study.main(TABLE, senarathna.train, reports.costs)
+    study.main(TABLE, senarathna.train, reports.costs, senarathna.check)

@@ -60,4 +60,4 @@ TABLE = Table(
 )
 
 if __name__ == "__main__":
-    study.main(TABLE, senarathna.train, reports.scores)
+    study.main(TABLE, senarathna.train, reports.scores, senarathna.check)

@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -51,10 +52,12 @@ class Run:
             return json.loads((self.folder / "record.json").read_text()), dict(arrays)
 
 
-def define_flags():
+def define_flags(table):
     """Flags of every table; what is not given is as the table declares it."""
+    before = set(FLAGS)
+    keys = ", ".join(row.key for row in table.rows)
     flags.DEFINE_list("data", None, "a data set for all rows, or one a row: names or folders (experiments/data.py)")
-    flags.DEFINE_list("rows", None, "keys of the rows to run; all if not given")
+    flags.DEFINE_list("rows", None, f"rows to run, of {keys}; all if not given")
     flags.DEFINE_integer("draws", None, "draws of the few shots for each row", lower_bound=1)
     flags.DEFINE_integer("epochs", None, "training epochs for each row", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "seed of the first draw; draw k uses seed + k", lower_bound=0)
@@ -68,33 +71,47 @@ def define_flags():
     flags.DEFINE_bool("dry_run", False, "list the runs, and which are finished, and stop")
     flags.DEFINE_string("out", str(ROOT / "results"), "folder for the table and its pictures")
     flags.DEFINE_string("runs", str(ROOT / ".cache" / "runs"), "folder that keeps finished runs")
+    for name in set(FLAGS) - before:  # so that --help shows them, although another module defines them
+        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
 
 
-def main(table, train, report):
+def run_main(main):
+    """``app.run``, but ``--help`` is no failure and a user's mistake is one line, not a traceback."""
+    try:
+        app.run(main)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f"\n{error}") from None
+    except SystemExit as stop:
+        raise SystemExit(0 if {"--help", "--helpfull"} & set(sys.argv) else stop.code) from None
+
+
+def main(table, train, report, check=lambda settings: None):
     """Remakes ``table`` as the command line says.
 
     Args:
         table: a `tables.Table`.
         train: ``(settings, on_epoch) -> (record, arrays)``. Calls ``on_epoch(loss)`` after each epoch.
         report: ``[Run] -> (results, sections, figures)``, the last three of `tables.write`.
+        check: ``settings -> None``; raises FileNotFoundError or ValueError for what cannot be run.
     """
-    define_flags()
-    app.run(lambda _: _main(table, train, report))
+    define_flags(table)
+    run_main(lambda _: _main(table, train, report, check))
 
 
-def _main(table, train, report):
-    runs = plan(table, train)
+def _main(table, train, report, check):
+    runs = plan(table, train, check)
     if FLAGS.dry_run:
         runs = [run for run in runs if run.wanted]
         for run in runs:
             settings = ", ".join(f"{k}={v}" for k, v in run.settings.items() if v is not None)
             print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {settings}")
-        print(f"{len(runs)} runs, {sum(not r.finished for r in runs)} to do; finished runs are kept in {FLAGS.runs}")
+        print(f"{len(runs)} run(s), {sum(not r.finished for r in runs)} to do; finished runs are kept in {FLAGS.runs}")
         return
     failed = make(runs, train)
     runs = [run for run in runs if run.finished]
     if not runs:
-        raise SystemExit("No run finished: no table.")
+        reasons = " ".join(reason for found in failed.values() for reason in found)
+        raise SystemExit(f"No run finished, so there is no table. {reasons}")
     results, sections, figures = report(runs)
     for key, reasons in failed.items():
         results[key] = dataclasses.replace(results.get(key, tables.Result({})), notes=(*reasons,))
@@ -117,14 +134,15 @@ def _main(table, train, report):
         raise SystemExit(1)
 
 
-def plan(table, train):
+def plan(table, train, check=lambda settings: None):
     """The runs of a table as the command line says, in order."""
     unknown = set(FLAGS.rows or ()) - {r.key for r in table.rows}
     if unknown:
-        raise app.UsageError(f"Expected --rows among {[r.key for r in table.rows]}. Received: {sorted(unknown)}")
+        known = ", ".join(r.key for r in table.rows)
+        raise ValueError(f"Expected --rows among {known}. Received: {', '.join(sorted(unknown))}")
     sets = FLAGS.data or []
     if len(sets) not in (0, 1, len(table.rows)):
-        raise app.UsageError(f"Expected --data with one data set, or {len(table.rows)}, one a row. Received: {sets}")
+        raise ValueError(f"Expected --data with one data set, or {len(table.rows)}, one a row. Received: {sets}")
     given = {k: FLAGS[k].value for k in ("epochs", "weights", "distance", "hold_out", "test_per_class")}
     given = {k: v for k, v in given.items() if v is not None}
     given["precision"] = training.fast_precision() if FLAGS.precision == "auto" else FLAGS.precision
@@ -135,7 +153,13 @@ def plan(table, train):
             settings["data"] = sets[k if len(sets) > 1 else 0]
         for draw in range(FLAGS.draws or row.draws):
             one = {**settings, "seed": FLAGS.seed + draw}
-            runs.append(Run(row, one, Path(FLAGS.runs) / _key(one, train), not FLAGS.rows or row.key in FLAGS.rows))
+            wanted = not FLAGS.rows or row.key in FLAGS.rows
+            if FLAGS.dry_run and not data.drawn(one["data"]):
+                key = "not-drawn-yet"
+            else:
+                check(one)
+                key = _key(one, train)
+            runs.append(Run(row, one, Path(FLAGS.runs) / key, wanted))
     return runs
 
 
@@ -146,6 +170,8 @@ def make(runs, train):
         Reasons by row key of the runs that failed; the others are made all the same.
     """
     runs, failed = [run for run in runs if run.wanted], {}
+    if reused := sum(run.finished for run in runs):
+        print(f"{reused} of {len(runs)} runs are finished already and used again.")
     logging.set_verbosity(logging.WARNING)
     tf.config.experimental.enable_op_determinism()
     try:
@@ -156,12 +182,13 @@ def make(runs, train):
                 try:
                     _make(run, train, f"{where}, seed {run.settings['seed']}")
                 except Exception as error:  # one row out of memory must not cost the others
-                    logging.exception("%s failed", where)
+                    if not isinstance(error, (ValueError, FileNotFoundError)):  # those say what they expected
+                        logging.exception("%s failed", where)
                     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
                     failed.setdefault(run.row.key, []).append(f"Seed {run.settings['seed']} failed: {reason}")
     except KeyboardInterrupt:
-        print(f"\nInterrupted. {sum(r.finished for r in runs)} of {len(runs)} runs are finished and kept; ", end="")
-        print("the same command goes on from there.")
+        kept = sum(r.finished for r in runs)
+        print(f"\nInterrupted. {kept} of {len(runs)} runs are finished and kept; the same command makes the others.")
         raise SystemExit(130) from None
     return failed
 

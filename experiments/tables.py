@@ -133,7 +133,7 @@ def _cells(table, results, spread):
         cells = results[row.key].cells if row.key in results else {}
         ours = [f"{row.paper.get(c.key, '–')} / {_format(c, cells.get(c.key), spread)}" for c in table.columns]
         rows.append([row.title + (f" [{','.join(map(str, sorted(marks)))}]" if marks else ""), *ours])
-    return rows, [f"[{k}] {note}" for k, note in enumerate([*footnotes, *table.notes], 1)]
+    return rows, [*(f"[{k}] {note}" for k, note in enumerate(footnotes, 1)), *table.notes]
 
 
 def _format(column, cell, spread):

@@ -20,6 +20,7 @@ from fsad import duplicates, images
 
 GOOD = ("good", "ok", "normal")
 DEFECT = ("defect", "defects", "defective", "bad", "ng", "anomaly", "abnormal")
+MASKS = ("mask", "masks", "ground_truth", "label", "labels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Dataset:
         )
         if self.skipped:
             path, reason = self.skipped[0]
-            line += f", {len(self.skipped)} files skipped (first {Path(path).name}: {reason})"
+            line += f", {len(self.skipped)} left out (first {Path(path).relative_to(self.folder).as_posix()}: {reason})"
         return line
 
 
@@ -78,12 +79,12 @@ def load(folder):
         lister = magnetic_tile
     elif {"train", "test"} <= set(names):
         lister = mvtec if all(_is_good(p.name) for p in _folders(folder / "train")) else marble
-    elif nested := [n for n in names if (folder / n / "ground_truth").is_dir() or (folder / n / "train").is_dir()]:
+    elif len(names) >= 2 and any(map(_is_good, names)):
+        lister = good_defect
+    elif nested := [n for n in names if not any(_pictures(folder / n, [])) and _folders(folder / n)]:
         raise ValueError(
             f"{folder}: expected one data set. Received: a folder of several; choose one, such as {nested[0]}"
         )
-    elif len(names) >= 2 and any(map(_is_good, names)):
-        lister = good_defect
     elif len(names) >= 2:
         lister = classes
     else:
@@ -194,6 +195,9 @@ def good_defect(folder):
     one folder a defect type."""
     samples, skipped = [], []
     for place in _folders(folder):
+        if place.name.lower() in MASKS:
+            skipped.append((place, "masks are read in the MVTec AD layout only"))
+            continue
         label, kind = _kind(place)
         for path in _pictures(place, skipped, deep=True):
             inner = path.relative_to(place).parts[:-1]

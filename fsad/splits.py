@@ -13,6 +13,15 @@ class Shots:
     test: tuple
 
 
+def check_labels(dataset):
+    """Raises ValueError unless a data set tells good from defective pictures, as class folders do not."""
+    if dataset.layout == "classes":
+        raise ValueError(
+            f"{dataset.folder}: expected a folder named good, ok or normal beside those of the defects. "
+            f"Received: {', '.join(dataset.counts())}"
+        )
+
+
 def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, test_per_class=None):
     """Draws the support pictures and the test set of one run.
 
@@ -32,8 +41,7 @@ def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, te
     """
     if any(s.group < 0 for s in dataset.samples):
         raise ValueError(f"{dataset.folder}: expected near-duplicate groups. Received: none; call with_groups first")
-    if any(s.label not in (0, 1) for s in dataset.samples):
-        raise ValueError(f"{dataset.folder}: expected good and defective pictures. Received: {dataset.layout}")
+    check_labels(dataset)
     types = sorted({s.kind for s in dataset.samples if s.label})
     if hold_out is not None and hold_out not in types:
         raise ValueError(f"{dataset.folder}: expected hold_out among {types}. Received: {hold_out!r}")

@@ -19,7 +19,7 @@ def test_mvtec_layout(tmp_path):
     assert [(p.name, r) for p, r in found.skipped] == [("notes.txt", "not a picture by its ending .txt")]
     assert found.summary() == (
         f"{tmp_path.name}: 3 pictures (1 cut, 2 good), MVTec AD layout, "
-        "1 files skipped (first notes.txt: not a picture by its ending .txt)"
+        "1 left out (first test/cut/notes.txt: not a picture by its ending .txt)"
     )
 
 
@@ -73,6 +73,16 @@ def test_a_folder_of_several_data_sets_is_refused(tmp_path):
     put(tmp_path, "leather/train/good/1.png", "leather/ground_truth/cut/1_mask.png", "tile/train/good/1.png")
     with pytest.raises(ValueError, match="a folder of several; choose one, such as leather"):
         datasets.load(tmp_path)
+    put(tmp_path / "two", "flowers/rose/1.png", "tiles/MT_Free/Imgs/1.jpg")
+    with pytest.raises(ValueError, match="a folder of several; choose one, such as flowers"):
+        datasets.load(tmp_path / "two")
+
+
+def test_masks_beside_good_and_defect_are_no_defect_type(tmp_path):
+    put(tmp_path, "good/1.png", "defect/1.png", "masks/1.png")
+    found = datasets.load(tmp_path)
+    assert found.counts() == {"defect": 1, "good": 1}
+    assert [(p.name, r) for p, r in found.skipped] == [("masks", "masks are read in the MVTec AD layout only")]
 
 
 def test_class_folders(tmp_path):

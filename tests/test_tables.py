@@ -30,7 +30,7 @@ def test_paper_and_ours_stand_in_one_cell_with_footnotes(tmp_path):
     text = (tmp_path / "t.md").read_text()
     assert "| First [1,2] | 90.0% / 50.0% ± 1.0% (40.0% to 60.0%) | 0.9 / 0.250 |" in text
     assert "| Second [3] | 80.0% / – | – / – |" in text
-    assert "[1] As printed.  \n[2] 2 draws.  \n[3] Not run.  \n[4] All made up." in text
+    assert "[1] As printed.  \n[2] 2 draws.  \n[3] Not run.  \nAll made up." in text
     assert "First [1,2]  90.0% / 50.0%  0.9 / 0.250" in shown and "±" not in shown
 
 
