@@ -43,12 +43,8 @@ def panel(run):
 
 
 def main(_):
-    runs = [
-        run
-        for run in study.plan(senarathna_table3.TABLE, senarathna.train, senarathna.check)
-        if run.settings["seed"] == study.FLAGS.seed
-    ]
-    runs = [run for run in runs if run.wanted]
+    planned = study.plan(senarathna_table3.TABLE, senarathna.train, senarathna.check)
+    runs = [run for run in planned if run.wanted and run.settings["seed"] == study.FLAGS.seed]
     if study.FLAGS.dry_run:
         for run in runs:
             print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {run.settings['data']}")

@@ -151,15 +151,16 @@ def plan(table, train, check=lambda settings: None):
         settings = {**table.settings, **row.settings, **given}
         if sets:
             settings["data"] = sets[k if len(sets) > 1 else 0]
+        wanted = not FLAGS.rows or row.key in FLAGS.rows
+        if FLAGS.dry_run and not data.drawn(settings["data"]):
+            decides = {"data": "not drawn yet"}
+        else:
+            # Once a row, not once a draw: this lists the data and may ask the network for weights.
+            check(settings)
+            decides = _decides(settings, train)
         for draw in range(FLAGS.draws or row.draws):
-            one = {**settings, "seed": FLAGS.seed + draw}
-            wanted = not FLAGS.rows or row.key in FLAGS.rows
-            if FLAGS.dry_run and not data.drawn(one["data"]):
-                key = "not-drawn-yet"
-            else:
-                check(one)
-                key = _key(one, train)
-            runs.append(Run(row, one, Path(FLAGS.runs) / key, wanted))
+            seed = {"seed": FLAGS.seed + draw}
+            runs.append(Run(row, {**settings, **seed}, Path(FLAGS.runs) / _key({**decides, **seed}), wanted))
     return runs
 
 
@@ -214,22 +215,26 @@ def _make(run, train, title):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _key(settings, train):
-    """Name of a run's folder: a digest of all that decides its result.
+def _key(decides):
+    """Name of a run's folder: a digest of all that decides its result."""
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _decides(settings, train):
+    """All that decides the result of a run.
 
     Data and weights enter by content, not by the name they were given on the command line; ImageNet
     weights that cannot be reached now are other weights than those that can.
     """
     weights = backbones.source(settings["backbone"], settings["weights"])
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    decides = {
+    return {
         **settings,
         "data": _digest_of_data(data.resolve(settings["data"])),
         "weights": _digest([Path(weights)]) if Path(weights).is_file() else weights,
         "versions": versions,
         "code": code_version(train.__module__),
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
 
 
 @functools.lru_cache(maxsize=4)

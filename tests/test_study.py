@@ -76,7 +76,7 @@ def key(tmp_path, monkeypatch):
 
     def make(**changes):
         study._digest_of_data.cache_clear()
-        return study._key({**settings, **changes}, senarathna.train)
+        return study._key(study._decides({**settings, **changes}, senarathna.train))
 
     make.folder = folder
     return make
