@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import data
-from fsad import datasets, images, metrics, recipes, scoring, siamese, splits, synthetic, training
+from fsad import datasets, images, metrics, recipes, scoring, siamese, splits, synthetic, thresholds, training
 from fsad.explain import saliency
 
 # What every table of the paper shares. Epochs, seeds and data sets are the tables' own.
@@ -118,7 +118,7 @@ def train(settings, on_epoch=lambda loss: None):
             **{how: scoring.reduce(tested, how).tolist() for how in scoring.REDUCTIONS},
         },
         "calibrated": {
-            how: scoring.calibrate(support_labels, scoring.reduce(support, how)) for how in scoring.REDUCTIONS
+            how: thresholds.separate(support_labels, scoring.reduce(support, how)) for how in scoring.REDUCTIONS
         },
     }
     arrays = {}

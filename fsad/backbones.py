@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 from keras import layers
 
+from fsad import filter_bank
+
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +35,7 @@ class Spec:
 _TF = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
 SPECS = {
     "custom_cnn": Spec("Custom CNN", 100),
+    "filter_bank": Spec("Filter bank", 320, frozen=True),
     "vgg16": Spec("VGG16", 224, application="VGG16", mode="caffe", files=("vgg16" + _TF,)),
     "vgg19": Spec("VGG19", 224, application="VGG19", mode="caffe", files=("vgg19" + _TF,)),
     "resnet50": Spec("ResNet50", 224, frozen=True, application="ResNet50", mode="caffe", files=("resnet50" + _TF,)),
@@ -81,7 +84,7 @@ def source(name, weights):
     return "network"
 
 
-def build(name, weights="imagenet", side=None):
+def build(name, weights="imagenet", side=None, layer=None):
     """Builds a backbone.
 
     Args:
@@ -89,17 +92,19 @@ def build(name, weights="imagenet", side=None):
         weights: ``"imagenet"``, the path of a weights file, or ``"none"``. ImageNet weights are looked
             for in the folder ``FSAD_WEIGHTS_DIR``, then in Keras's cache and on the network; where none
             is reached a warning is logged and random weights are used. The custom CNN has no ImageNet
-            weights and always starts from random ones unless given a path.
+            weights and always starts from random ones unless given a path; the filter bank has nothing
+            to learn or load.
         side: input side in pixels; the paper's if None.
+        layer: name of the layer whose output is taken, such as ``"conv_pw_11_relu"``; the last if None.
 
     Returns:
         ``(model, loaded)``: a functional model named ``"backbone"`` from float32 RGB
         ``(batch, side, side, 3)`` in [0, 255] to a feature map ``(batch, h, w, channels)``; and what
-        was loaded: ``"imagenet"``, the path, or ``"random"``. A backbone that the paper freezes is
-        not trainable; MobileNets keep batch normalisation in inference mode whatever is trained.
+        was loaded: ``"imagenet"``, the path, ``"random"``, or ``"fixed"`` (the filter bank). A backbone
+        that the paper freezes is not trainable; MobileNets keep batch normalisation in inference mode whatever is trained.
 
     Raises:
-        ValueError: unknown name, or weights that do not fit.
+        ValueError: unknown name or layer, or weights that do not fit.
         FileNotFoundError: no file at the given path.
     """
     if name not in SPECS:
@@ -108,7 +113,9 @@ def build(name, weights="imagenet", side=None):
     side = side or spec.side
     picture = keras.Input((side, side, 3), name="picture")
     prepared = _preprocess(picture, spec.mode)
-    if spec.application is None:
+    if name == "filter_bank":
+        model, loaded = filter_bank.build(picture, prepared), "fixed"
+    elif spec.application is None:
         model = keras.Model(picture, _custom_cnn(prepared), name="backbone")
         loaded = "random"
         if weights not in ("imagenet", "none"):
@@ -118,10 +125,15 @@ def build(name, weights="imagenet", side=None):
         inner = application(include_top=False, weights=None, input_tensor=prepared, **dict(spec.options))
         loaded = _pretrained(inner, name, spec, side, weights)
         model = keras.Model(picture, inner.output, name="backbone")
+    if layer is not None:  # after loading: weights files are of the whole network
+        names = [found.name for found in model.layers]
+        if layer not in names:
+            raise ValueError(f"Expected a layer of {name}: {', '.join(names)}. Received: {layer!r}")
+        model = keras.Model(picture, model.get_layer(layer).output, name="backbone")
     if name.startswith("mobilenet"):
-        for layer in model.layers:
-            if isinstance(layer, layers.BatchNormalization):
-                layer.trainable = False
+        for found in model.layers:
+            if isinstance(found, layers.BatchNormalization):
+                found.trainable = False
     if spec.frozen:
         model.trainable = False
     return model, loaded

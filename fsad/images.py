@@ -4,6 +4,7 @@ Decoding is Pillow's, which refuses truncated files where other decoders fill th
 """
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
+
+# Pillow warns of sizes that are refused here anyway.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
@@ -104,9 +108,14 @@ def _gigantic(path, received):
 
 
 def resize(picture, side):
-    """Resizes to ``(side, side)`` by area when shrinking, bilinearly when growing; aspect is not kept."""
+    """Resizes to ``(side, side)`` by area when shrinking, bilinearly when growing; aspect is not kept.
+
+    Computed in float32 and rounded, which any other runtime can repeat; OpenCV's own fixed-point
+    arithmetic is one gray level off here and there.
+    """
     shrinking = min(picture.shape[:2]) > side
-    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return np.rint(cv2.resize(picture.astype(np.float32), (side, side), interpolation=method)).astype(np.uint8)
 
 
 def read_all(paths, side, progress=None):

@@ -1,7 +1,8 @@
 """Distances between two embeddings, as Keras layers on one interface.
 
-Each takes a list of two tensors of shape ``(batch, dim)`` and is symmetric in them; larger means more
-different. A sigmoid unit after it turns the distance into a dissimilarity in [0, 1].
+Each takes a list of two embeddings, reference first; larger means more different. `DistanceLayer`,
+`EuclideanDistance` and `CosineDistance` take vectors ``(batch, dim)`` and are symmetric; a sigmoid unit
+after them turns the distance into a dissimilarity in [0, 1]. `NearestPatch` takes maps of patches.
 """
 
 import keras
@@ -66,3 +67,55 @@ class CosineDistance(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0][0], 1)
+
+
+@keras.saving.register_keras_serializable("fsad")
+class NearestPatch(keras.layers.Layer):
+    """How far the patches of a picture are from the nearest patch of a reference, wherever that lies.
+
+    The nearest-patch distance of patch-memory methods (Roth et al. 2022, PatchCore) between unit
+    vectors, with cosine distance ``1 - a.b``: in [0, 1] for features that are not negative. One number
+    a picture is the mean over the ``share`` of its patches that are farthest: a defect covers few
+    patches, and the single farthest one is noise.
+
+    Input: reference and picture, each ``(batch, h, w, channels)`` of unit vectors. Output: ``(batch, 1)``.
+    Not symmetric: what the reference has and the picture lacks does not count.
+    """
+
+    def __init__(self, share=0.05, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 < share <= 1:
+            raise ValueError(f"Expected a share of patches in (0, 1]. Received: {share}")
+        self.share = share
+
+    def call(self, inputs):
+        reference, picture = (ops.reshape(e, (-1, e.shape[1] * e.shape[2], e.shape[3])) for e in _two(inputs))
+        likeness = ops.matmul(picture, ops.transpose(reference, (0, 2, 1)))  # (B, P, P)
+        return self._farthest(1.0 - ops.max(likeness, axis=2))[:, None]
+
+    def against(self, references, pictures):
+        """Pictures ``(B, h, w, C)`` against all references ``(R, h, w, C)`` at once.
+
+        Returns:
+            ``(score (B,), dissimilarity (B, R), map (B, h, w))``: the score with the patches of all
+            references in one pool, the number of each reference by itself, and each patch's distance
+            to the nearest of the pool.
+        """
+        count, height, width, channels = references.shape
+        patches = height * width
+        pool = ops.reshape(references, (count * patches, channels))
+        likeness = ops.matmul(ops.reshape(pictures, (-1, channels)), ops.transpose(pool))
+        apart = 1.0 - ops.max(ops.reshape(likeness, (-1, patches, count, patches)), axis=3)  # (B, P, R)
+        nearest = ops.min(apart, axis=2)
+        each = self._farthest(ops.reshape(ops.transpose(apart, (0, 2, 1)), (-1, patches)))
+        return self._farthest(nearest), ops.reshape(each, (-1, count)), ops.reshape(nearest, (-1, height, width))
+
+    def _farthest(self, apart):
+        count = max(1, round(self.share * apart.shape[1]))
+        return ops.mean(ops.top_k(apart, count)[0], axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0][0], 1)
+
+    def get_config(self):
+        return {**super().get_config(), "share": self.share}

@@ -1,16 +1,20 @@
-"""References -> score -> verdict. References are embedded once, then compared with every picture."""
+"""References -> score. References are embedded once, then compared with every picture.
+
+An embedding is what the neck puts out: a vector ``(dim,)``, or a map of patches ``(h, w, channels)``
+when the distance is `fsad.layers.NearestPatch`.
+"""
 
 import numpy as np
+import tensorflow as tf
 
 from fsad import siamese
-
-REDUCTIONS = ("mean", "min", "first")
+from fsad.siamese import REDUCTIONS
 
 
 def embed(model, pictures, batch_size=32):
-    """Embeddings ``(n, dim)``, float32, of uint8 or float RGB pictures ``(n, side, side, 3)`` in [0, 255]."""
+    """Embeddings ``(n, ...)``, float32, of uint8 or float RGB pictures ``(n, side, side, 3)`` in [0, 255]."""
     backbone, neck, _ = siamese.parts(model)
-    out = np.empty((len(pictures), neck.output_shape[-1]), np.float32)
+    out = np.empty((len(pictures), *neck.output_shape[1:]), np.float32)
     for start in range(0, len(pictures), batch_size):
         batch = np.asarray(pictures[start : start + batch_size], np.float32)
         out[start : start + batch_size] = np.asarray(neck(backbone(batch, training=False), training=False))
@@ -22,18 +26,19 @@ def compare(model, embeddings, references, block=4096):
 
     Args:
         model: a two-picture model.
-        embeddings: ``(n, dim)`` from `embed`.
-        references: ``(r, dim)`` from `embed`.
+        embeddings: ``(n, ...)`` from `embed`.
+        references: ``(r, ...)`` from `embed`.
         block: pairs compared at a time, which bounds the memory.
     """
-    distance = siamese.parts(model).distance
-    n, r = len(embeddings), len(references)
-    rows, columns = np.divmod(np.arange(n * r), max(r, 1))
-    out = np.empty(n * r, np.float32)
-    for start in range(0, n * r, block):
-        here = slice(start, start + block)
-        out[here] = np.asarray(distance([references[columns[here]], embeddings[rows[here]]]))[:, 0]
-    return out.reshape(n, r)
+    out = np.empty((len(embeddings), len(references)), np.float32)
+    across = max(1, min(len(references), block))
+    down = max(1, block // across)
+    for left in range(0, len(references), across):
+        some = tf.convert_to_tensor(references[left : left + across])
+        for top in range(0, len(embeddings), down):
+            found = siamese.against(model, tf.convert_to_tensor(embeddings[top : top + down]), some)
+            out[top : top + down, left : left + across] = found["dissimilarity"].numpy()
+    return out
 
 
 def reduce(dissimilarities, how="mean"):
@@ -48,29 +53,28 @@ def reduce(dissimilarities, how="mean"):
     return dissimilarities.mean(1) if how == "mean" else dissimilarities.min(1)
 
 
-def calibrate(labels, scores):
-    """The threshold that best separates training scores, from training pictures alone.
-
-    It maximises recall of the defective plus recall of the good (Youden's J) over the cuts between
-    neighbouring scores; of equally good cuts the one in the widest gap, and its middle.
+def leave_out(model, embeddings, groups, references, reference_groups, reduction="mean"):
+    """Scores against the references of other groups only: what pictures score that are not known yet.
 
     Args:
-        labels: ``(n,)``, 1 defective.
-        scores: ``(n,)``.
+        model: a two-picture model that was not trained on these pictures.
+        embeddings, references: ``(n, ...)`` and ``(r, ...)`` from `embed`.
+        groups, reference_groups: ``(n,)`` and ``(r,)``; pictures of one group show one part, and one
+            would vouch for the other.
 
     Returns:
-        A float; a picture is defective if its score is above it.
+        ``(scores, maps)``: float32 ``(n,)``, NaN where no reference is left; and ``(n, h, w)``, or None
+        for vectors.
     """
-    labels, scores = np.asarray(labels, bool), np.asarray(scores, np.float64)
-    if labels.all() or not labels.any():
-        raise ValueError(f"Expected good and defective pictures. Received: {labels.sum()} defective of {len(labels)}")
-    order = np.argsort(scores, kind="stable")
-    s, y = scores[order], labels[order]
-    gaps = np.diff(s)
-    j = np.cumsum(~y)[:-1] / (~y).sum() - np.cumsum(y)[:-1] / y.sum()
-    j = np.where(gaps > 0, j, -np.inf)  # no threshold separates equal scores
-    if not np.isfinite(j).any():
-        return float(s[0])
-    best = np.flatnonzero(j == j.max())
-    cut = best[np.argmax(gaps[best])]
-    return float((s[cut] + s[cut + 1]) / 2)
+    scores, maps = np.full(len(embeddings), np.nan, np.float32), None
+    reference_groups = np.asarray(reference_groups)
+    for k, group in enumerate(groups):
+        others = references[reference_groups != group]
+        if not len(others):
+            continue
+        found = siamese.against(model, tf.constant(embeddings[k : k + 1]), tf.constant(others), reduction)
+        scores[k] = found["score"][0]
+        if "map" in found:
+            maps = np.full((len(embeddings), *found["map"].shape[1:]), np.nan, np.float32) if maps is None else maps
+            maps[k] = found["map"][0]
+    return scores, maps

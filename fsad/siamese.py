@@ -1,7 +1,7 @@
 """A Siamese network is three named parts: backbone, neck, distance.
 
 - ``backbone``: pictures ``(batch, side, side, 3)``, raw RGB in [0, 255] -> feature maps
-- ``neck``: feature maps -> embeddings ``(batch, dim)``
+- ``neck``: feature maps -> embeddings ``(batch, dim)``, or patches of unit length ``(batch, h, w, channels)``
 - ``distance``: two embeddings -> dissimilarity ``(batch, 1)`` in [0, 1]; 1 means different
 
 `build` joins them into the two-picture model; `indexed` is a second view on the same parts, the one to
@@ -13,8 +13,9 @@ from typing import NamedTuple
 import keras
 from keras import layers, ops
 
-from fsad.layers import CosineDistance, DistanceLayer, EuclideanDistance
+from fsad.layers import CosineDistance, DistanceLayer, EuclideanDistance, NearestPatch
 
+REDUCTIONS = ("mean", "min", "first")
 DISTANCES = {"l1": DistanceLayer, "euclidean": EuclideanDistance, "cosine": CosineDistance}
 
 
@@ -41,6 +42,12 @@ def distance_head(dim, distance="l1"):
     return keras.Model([first, second], score, name="distance")
 
 
+def patch_distance(shape, share=0.05):
+    """The part ``distance`` for maps of patches ``shape`` = ``(h, w, channels)``: `NearestPatch`, nothing else."""
+    first, second = keras.Input(shape, name="first"), keras.Input(shape, name="second")
+    return keras.Model([first, second], NearestPatch(share, name="nearest_patch")([first, second]), name="distance")
+
+
 def build(backbone, neck, distance):
     """The two-picture model: inputs ``anchor`` and ``picture``, output dissimilarity ``(batch, 1)``."""
     for part, name in ((backbone, "backbone"), (neck, "neck"), (distance, "distance")):
@@ -60,7 +67,7 @@ def parts(model):
 
 
 def embedder(model):
-    """Pictures -> embeddings ``(batch, dim)``, over the parts of ``model``."""
+    """Pictures -> embeddings, over the parts of ``model``."""
     backbone, neck, _ = parts(model)
     picture = keras.Input(backbone.input_shape[1:], name="picture")
     return keras.Model(picture, neck(backbone(picture)), name="embedder")
@@ -85,6 +92,33 @@ def indexed(model, features=False):
     embeddings = neck(pictures if features else backbone(pictures))
     first, second = (ops.take(embeddings, pairs[:, side], axis=0) for side in (0, 1))
     return keras.Model([pictures, pairs], distance([first, second]), name="indexed")
+
+
+def against(model, embeddings, references, reduction="mean"):
+    """Embeddings ``(B, ...)`` against references ``(R, ...)``, as tensors: what is traced, differentiated, exported.
+
+    Returns:
+        A dict of tensors: ``score`` ``(B,)``, ``dissimilarity`` to each reference ``(B, R)``, and for maps
+        of patches ``map`` ``(B, h, w)``: the distance of each patch to its nearest reference patch. The
+        score of vectors is the ``reduction`` of the dissimilarities over the references (``"mean"``, the
+        ``"min"``, or that of the ``"first"``); that of patches lets each patch choose its own reference.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"Expected a reduction among {REDUCTIONS}. Received: {reduction!r}")
+    distance = parts(model).distance
+    if patches := next((layer for layer in distance.layers if isinstance(layer, NearestPatch)), None):
+        score, dissimilarity, apart = patches.against(references, embeddings)
+        return {"score": score, "dissimilarity": dissimilarity, "map": apart}
+    count, dim = references.shape
+    # Broadcast by adding zeros, since the number of pictures is not known while tracing.
+    first = ops.reshape(references[None] + ops.zeros_like(embeddings)[:, None], (-1, dim))
+    second = ops.reshape(embeddings[:, None] + ops.zeros_like(references)[None], (-1, dim))
+    dissimilarity = ops.reshape(distance([first, second], training=False), (-1, count))
+    if reduction == "first":
+        score = dissimilarity[:, 0]
+    else:
+        score = (ops.mean if reduction == "mean" else ops.min)(dissimilarity, axis=1)
+    return {"score": score, "dissimilarity": dissimilarity}
 
 
 def size_megabytes(model):

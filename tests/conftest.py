@@ -67,3 +67,20 @@ def tiny_recipe():
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory):
+    """A small synthetic set in the MVTec AD layout: 24 good pictures, 2 of each of seven defects, 96 x 96."""
+    from fsad import synthetic
+
+    return synthetic.write(tmp_path_factory.mktemp("data") / "parts", "metal", good=24, defective=2, size=96)
+
+
+@pytest.fixture(scope="session")
+def fitted(parts):
+    """A detector fitted to ``parts`` by filters, which need no weights: 18 good, 7 defective."""
+    import fsad
+
+    detector = fsad.Detector(backbone="filter_bank", side=96)
+    return detector.fit(parts / "train" / "good", str(parts / "test" / "*" / "000.png"), progress=False)

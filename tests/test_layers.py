@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from fsad.layers import CosineDistance, DistanceLayer, EuclideanDistance
+from fsad.layers import CosineDistance, DistanceLayer, EuclideanDistance, NearestPatch
 
 A = np.array([[3.0, 4.0], [1.0, 0.0]], np.float32)
 B = np.array([[0.0, 0.0], [0.0, 2.0]], np.float32)
@@ -36,3 +36,22 @@ def test_unequal_shapes_are_refused_not_broadcast():
         DistanceLayer()([np.zeros((2, 3)), np.zeros((2, 1))])
     with pytest.raises(ValueError, match="two embeddings"):
         DistanceLayer()(np.zeros((2, 3)))
+
+
+def test_nearest_patch_by_hand():
+    """Patches on a unit circle: one of four turned by 60 degrees is 1 - cos 60 = 0.5 away, the others 0."""
+    one, turned = [1.0, 0.0], [0.5, 0.75**0.5]
+    reference = np.array([[[one, one], [one, one]]], np.float32)
+    picture = np.array([[[one, turned], [one, one]]], np.float32)
+    layer = NearestPatch(share=0.25)
+    assert np.asarray(layer([reference, picture])) == pytest.approx(0.5)
+    assert np.asarray(NearestPatch(share=0.5)([reference, picture])) == pytest.approx(0.25)
+    assert np.asarray(layer([picture, reference])) == pytest.approx(0, abs=1e-6)  # nothing in it is new
+    score, each, heat = layer.against(np.concatenate([reference, picture]), picture)
+    assert np.asarray(score) == pytest.approx([0], abs=1e-6)  # the second reference has it
+    assert np.asarray(each) == pytest.approx(np.array([[0.5, 0]]), abs=1e-6)
+    score, _, heat = layer.against(reference, picture)
+    assert np.asarray(score) == pytest.approx([0.5])
+    assert np.asarray(heat) == pytest.approx(np.array([[[0, 0.5], [0, 0]]]), abs=1e-6)
+    with pytest.raises(ValueError, match=r"share of patches in \(0, 1\]"):
+        NearestPatch(share=0)

@@ -35,6 +35,12 @@ def test_panel_is_written_and_the_same_figure_gives_the_same_bytes(tmp_path, rng
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert images.read(tmp_path / "a.png").std() > 10
     assert len(overlay.panel([example(None)]).axes) == 3 + 1  # no column for masks that are not there
+    both = {**example(np.eye(40) > 0), "reference": np.zeros((9, 9, 3), np.uint8)}
+    assert len(overlay.panel([both]).axes) == 5 + 1
+
+
+def test_maps_can_share_one_scale():
+    assert overlay.normalize(np.array([0.0, 0.2, 3.0]), top=0.4).tolist() == [0, 0.5, 1]
 
 
 def test_no_example_is_an_error():

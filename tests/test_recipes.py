@@ -23,3 +23,27 @@ def test_settings_reach_the_model():
 def test_unknown_backbone():
     with pytest.raises(ValueError, match="backbone among"):
         recipes.senarathna("resnet18")
+
+
+def test_patches_cut_the_backbone_and_train_nothing():
+    recipe = recipes.patches("mobilenet", weights="none", side=64)
+    assert recipe.model.get_layer("backbone").layers[-1].name == "conv_pw_11_relu"
+    assert recipe.model.get_layer("neck").output_shape == (None, 4, 4, 384)
+    assert recipe.pair is None and not recipe.model.trainable_weights and recipe.weights == "random"
+    with pytest.raises(ValueError, match="or a layer"):
+        recipes.patches("custom_cnn")
+    with pytest.raises(ValueError, match="Expected a layer of mobilenet"):
+        recipes.patches("mobilenet", weights="none", layer="conv_99")
+
+
+def test_patches_without_imagenet_weights_use_the_filter_bank(monkeypatch):
+    monkeypatch.setattr(recipes.backbones, "source", lambda name, weights: "unreachable")
+    recipe = recipes.patches(side=64)
+    assert recipe.weights == "fixed" and recipe.model.get_layer("backbone").get_layer("filters")
+
+
+@pytest.mark.parametrize("name", [n for n in recipes.PATCH_LAYERS if n != "filter_bank"])
+def test_patch_layers_have_stride_16(name):
+    backbone, _ = recipes.backbones.build(name, "none", 96, recipes.PATCH_LAYERS[name])
+    height = backbone.output_shape[1]
+    assert height == (4 if name == "inception_v3" else 12 if name.startswith("vgg") else 6)

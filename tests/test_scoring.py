@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from fsad import scoring
+from fsad import recipes, scoring, siamese
 
 
 def test_compare_is_the_two_picture_model_on_every_pair(tiny_recipe, rng):
@@ -24,16 +25,29 @@ def test_reductions_by_hand():
         scoring.reduce(d, "median")
 
 
-def test_calibrated_threshold_by_hand():
-    # Separable: the middle of the gap.
-    assert scoring.calibrate([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.9]) == pytest.approx(0.4)
-    # One good picture scores high: cutting above 0.2 loses it, and only it.
-    assert scoring.calibrate([0, 0, 0, 1, 1], [0.1, 0.2, 0.7, 0.6, 0.9]) == pytest.approx(0.4)
-    # Of two cuts with one error each, the wider gap.
-    assert scoring.calibrate([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.9]) == pytest.approx(0.6)
+def test_leaves_out_the_pictures_of_the_same_part(tiny_recipe, rng):
+    model = tiny_recipe().model
+    e = scoring.embed(model, rng.integers(0, 256, (4, 16, 16, 3), np.uint8))
+    scores, maps = scoring.leave_out(model, e, [0, 0, 1, 2], e, [0, 0, 1, 2])
+    d = scoring.compare(model, e, e)
+    expected = [d[0, 2:].mean(), d[1, 2:].mean(), d[2, [0, 1, 3]].mean(), d[3, :3].mean()]
+    assert np.allclose(scores, expected, atol=1e-6) and maps is None
+    scores, _ = scoring.leave_out(model, e[:2], [0, 0], e[:2], [0, 0])
+    assert np.isnan(scores).all()  # nothing left to compare with
 
 
-def test_calibration_without_both_classes_or_with_one_score():
-    with pytest.raises(ValueError, match="Received: 0 defective of 2"):
-        scoring.calibrate([0, 0], [0.1, 0.2])
-    assert scoring.calibrate([0, 1], [0.5, 0.5]) == 0.5
+def test_patches_pool_their_references():
+    """Each patch chooses its own reference, so the pooled score is at most that of the nearest reference."""
+    recipe = recipes.patches("filter_bank", side=64, share=0.5)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    e = scoring.embed(recipe.model, pictures)
+    assert e.shape == (3, 4, 4, 78) and np.allclose(np.linalg.norm(e, axis=-1), 1, atol=1e-5)
+    found = siamese.against(recipe.model, tf.constant(e[:1]), tf.constant(e[1:]))
+    d = 1 - np.einsum("ijc,rklc->ijrkl", e[0], e[1:]).max((3, 4))  # patch to nearest patch of each reference
+    assert np.allclose(found["map"][0], d.min(2), atol=1e-5)
+    assert np.allclose(found["score"], np.sort(d.min(2).ravel())[-8:].mean(), atol=1e-5)
+    each = [np.sort(d[..., r].ravel())[-8:].mean() for r in (0, 1)]
+    assert np.allclose(found["dissimilarity"][0], each, atol=1e-5)
+    assert np.allclose(scoring.compare(recipe.model, e[:1], e[1:])[0], each, atol=1e-5)
+    pairs = [recipe.model([pictures[1:].astype(np.float32), pictures[[0, 0]].astype(np.float32)])]
+    assert np.allclose(pairs[0][:, 0], each, atol=1e-5)  # the two-picture model says the same

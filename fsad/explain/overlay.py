@@ -11,68 +11,75 @@ from matplotlib.figure import Figure
 COLORS = "cividis"
 
 
-def normalize(heat, percentile=99.5):
-    """A map ``(H, W)`` scaled to [0, 1]: 0 stays 0 and the percentile becomes 1. A zero map stays zero."""
-    top = np.percentile(heat, percentile)
+def normalize(heat, percentile=99.5, top=None):
+    """A map ``(H, W)`` scaled to [0, 1]: 0 stays 0, ``top`` or else the percentile becomes 1. A zero map stays zero."""
+    top = np.percentile(heat, percentile) if top is None else top
     return np.clip(heat / top, 0, 1) if top > 0 else np.zeros_like(heat)
 
 
-def blend(picture, heat, strength=0.65):
+def blend(picture, heat, strength=0.65, top=None):
     """Lays a map over a picture; where the map is 0 the picture, in gray, shows through.
 
     Args:
         picture: uint8 RGB ``(H, W, 3)``.
         heat: ``(h, w)``, values >= 0, resized to the picture.
         strength: share of the colour where the map is 1.
+        top: value of the map that is 1; its 99.5th percentile if None.
 
     Returns:
         uint8 RGB ``(H, W, 3)``.
     """
     height, width = picture.shape[:2]
-    heat = cv2.resize(normalize(heat).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    heat = cv2.resize(normalize(heat, top=top).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     color = matplotlib.colormaps[COLORS](heat)[..., :3] * 255
     gray = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, -1)
     alpha = strength * heat[..., None]
     return np.round(gray * (1 - alpha) + color * alpha).astype(np.uint8)
 
 
-def panel(examples, title=None):
-    """A figure with one row an example: picture, map, overlay and, if any example has one, the mask.
+def panel(examples, title=None, top=None, label="saliency, 1 = 99.5th percentile"):
+    """A figure with one row an example: picture, map, overlay and, where an example has them, reference and mask.
 
     Args:
         examples: dicts with ``picture`` (uint8 RGB), ``heat`` (a map), ``title`` (say, score and
-            verdict) and ``mask`` (bool ``(H, W)`` or None).
+            verdict) and, optionally, ``reference`` (uint8 RGB) and ``mask`` (bool ``(H, W)`` or None).
         title: above all rows.
-
-    Returns:
-        A matplotlib ``Figure``.
+        top: value of the maps that is 1; of each map its own 99.5th percentile if None.
+        label: of the colour bar.
     """
     if not examples:
         raise ValueError("Expected at least one example. Received: none")
-    masked = any(e.get("mask") is not None for e in examples)
-    columns = 4 if masked else 3
-    figure = Figure(figsize=(2.3 * columns, 2.55 * len(examples) + (0.5 if title else 0)), layout="constrained")
-    axes = figure.subplots(len(examples), columns, squeeze=False)
+    further = [(key, name) for key, name in _FURTHER if any(e.get(key) is not None for e in examples)]
+    names = ["picture", "map", "overlay", *(name for _, name in further)]
+    figure = Figure(figsize=(2.3 * len(names), 2.55 * len(examples) + (0.5 if title else 0)), layout="constrained")
+    axes = figure.subplots(len(examples), len(names), squeeze=False)
     for row, example in zip(axes, examples, strict=True):
         row[0].imshow(example["picture"])
         row[0].set_title(example["title"], fontsize=9, loc="left")
-        heat = row[1].imshow(normalize(example["heat"]), cmap=COLORS, vmin=0, vmax=1)
-        row[2].imshow(blend(example["picture"], example["heat"]))
-        if masked and example.get("mask") is not None:
-            row[3].imshow(example["mask"], cmap="gray", vmin=0, vmax=1)
-        elif masked:
-            row[3].text(0.5, 0.5, "no mask", ha="center", va="center", fontsize=9)
+        height, width = example["picture"].shape[:2]
+        heat = row[1].imshow(
+            normalize(example["heat"], top=top), cmap=COLORS, vmin=0, vmax=1, extent=(0, width, height, 0)
+        )
+        row[2].imshow(blend(example["picture"], example["heat"], top=top))
+        for axis, (key, name) in zip(row[3:], further, strict=True):
+            if example.get(key) is not None:
+                axis.imshow(example[key], cmap="gray", vmin=0, vmax=1 if key == "mask" else None)
+            else:
+                axis.text(0.5, 0.5, f"no {name.removeprefix('defect ')}", ha="center", va="center", fontsize=9)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    for axis, name in zip(axes[-1], ("picture", "map", "overlay", "defect mask"), strict=False):
+    for axis, name in zip(axes[-1], names, strict=True):
         axis.set_xlabel(name, fontsize=9)
     bar = figure.colorbar(heat, ax=axes, shrink=min(1.0, 2 / len(examples)), aspect=30, pad=0.02)
-    bar.set_label("saliency, 1 = 99.5th percentile", fontsize=8)
+    bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=8)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
+
+
+_FURTHER = (("reference", "nearest good picture"), ("mask", "defect mask"))
 
 
 def save(figure, path, dpi=75):

@@ -9,28 +9,29 @@ from fsad import siamese
 SIGMA = 0.02
 
 
-def saliency(model, pictures, references, sigma=SIGMA, target=None, batch_size=16):
+def saliency(model, pictures, references, sigma=SIGMA, target=None, batch_size=16, reduction="mean"):
     """``|d score / d pixel|``, averaged over the channels, then smoothed.
 
-    The score is the mean dissimilarity to the references; the gradient of a similarity has the same
-    magnitude.
+    The score is that of `fsad.siamese.against`, the mean dissimilarity to the references in the paper;
+    the gradient of a similarity has the same magnitude.
 
     Args:
         model: a two-picture model.
         pictures: RGB ``(n, side, side, 3)`` in [0, 255].
-        references: embeddings ``(r, dim)`` from `fsad.scoring.embed`; embedded once for all pictures.
+        references: embeddings ``(r, ...)`` from `fsad.scoring.embed`; embedded once for all pictures.
         sigma: standard deviation of the Gaussian kernel, as a share of the side, cut at 3 sigma, with
             reflected borders. The paper smooths but states no kernel; 0.02 is ours (2 pixels of 100).
             0 leaves the map as it is.
-        target: callable from dissimilarities ``(n, r)`` to what is differentiated, ``(n,)``; their mean
+        target: callable from dissimilarities ``(n, r)`` to what is differentiated, ``(n,)``; the score
             if None.
         batch_size: pictures at once.
+        reduction: of the dissimilarities to the score.
 
     Returns:
         float32 ``(n, side, side)``, >= 0, in units of score per gray level. All zero where the sigmoid
         is saturated beyond float32.
     """
-    backbone, neck, distance = siamese.parts(model)
+    backbone, neck, _ = siamese.parts(model)
     references = tf.convert_to_tensor(references, tf.float32)
     maps = []
     for start in range(0, len(pictures), batch_size):
@@ -38,10 +39,8 @@ def saliency(model, pictures, references, sigma=SIGMA, target=None, batch_size=1
         with tf.GradientTape() as tape:
             tape.watch(batch)
             embeddings = tf.cast(neck(backbone(batch, training=False), training=False), tf.float32)
-            n, r = len(batch), len(references)
-            pairs = distance([tf.tile(references, (n, 1)), tf.repeat(embeddings, r, axis=0)], training=False)
-            dissimilarities = tf.reshape(pairs, (n, r))
-            score = tf.reduce_mean(dissimilarities, axis=1) if target is None else target(dissimilarities)
+            found = siamese.against(model, embeddings, references, reduction)
+            score = found["score"] if target is None else target(found["dissimilarity"])
         gradient = tape.gradient(score, batch)
         maps.append(tf.reduce_mean(tf.abs(gradient), axis=-1).numpy())
     if not maps:

@@ -1,0 +1,111 @@
+"""How well a detector does on labelled pictures it has not seen."""
+
+import logging
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from fsad import duplicates, images, metrics, pictures
+
+log = logging.getLogger(__name__)
+
+NAMES = ("auroc", "f1", "precision", "recall", "accuracy")
+
+
+def evaluate(detector, given, progress=True):
+    """Image metrics with 95 % intervals; defective is the positive class, rates are at the detector's threshold.
+
+    Pictures of a part that the detector was fitted with, found by near-duplicate signatures
+    (`fsad.duplicates`), are left out: a defect learned by heart proves nothing. Intervals come from a
+    bootstrap over parts (`fsad.metrics.interval`).
+
+    Args:
+        detector: a fitted `fsad.Detector`.
+        given: a folder in a layout of `fsad.datasets` that tells good from defective.
+        progress: show a bar on standard error.
+
+    Returns:
+        A dict of plain values: each of `NAMES` and ``intervals`` of each; ``threshold``, ``confusion``,
+        ``pictures`` (counts by kind), ``parts``; ``auroc_by_kind``; ``pixel_auroc``, the mean over the defective
+        pictures with a mask (None without); ``left_out``: ``[name, reason]`` of every picture not used.
+
+    Raises:
+        ValueError: no labels, or not both good and defective pictures that can be used.
+    """
+    found = pictures.find(given)
+    if any(p.label is None for p in found):
+        raise ValueError(
+            f"{given}: expected a folder that tells good from defective (good/ and defect/, or as MVTec AD). "
+            f"Received: no label for {next(p.name for p in found if p.label is None)}"
+        )
+    kept, signatures, areas, left_out = [], [], [], []
+    stream = detector.stream(given, maps=any(p.mask for p in found))
+    for f in tqdm(stream, total=len(found), desc="scoring", unit="picture", disable=not progress, leave=False):
+        if f.error:
+            left_out.append([f.name, f.error])
+            continue
+        kept.append(f)
+        signatures.append(duplicates.signature(f.picture))
+        areas.append(_pixel_auroc(f, left_out))
+        kept[-1] = f.bare()
+    seen = detector.fitted.signatures
+    parts = [None] * len(seen) + [f.part for f in kept]
+    groups = duplicates.groups([*seen, *signatures], known=parts)
+    known = np.isin(groups[len(seen) :], groups[: len(seen)])
+    left_out += [[f.name, "shows a part the detector was fitted with"] for f, k in zip(kept, known, strict=True) if k]
+    rows = np.flatnonzero(~known)
+    labels, scores = np.array([kept[k].label for k in rows], int), np.array([kept[k].score for k in rows])
+    if len(set(labels.tolist())) < 2:
+        raise ValueError(
+            f"{given}: expected good and defective pictures of parts the detector does not know. "
+            f"Received: {(labels == 0).sum()} good and {(labels == 1).sum()} defective; {len(left_out)} left out"
+        )
+    cut = detector.threshold.value
+    draw = {"labels": labels, "scores": scores, "groups": groups[len(seen) :][rows], "threshold": cut}
+    bounds = metrics.interval(_statistic, [draw], np.random.default_rng(0))
+    kinds = [kept[k].kind for k in rows]
+    measured = [areas[k] for k in rows if areas[k] is not None]
+    return {
+        **dict(zip(NAMES, _plain(_statistic(labels, scores, cut)), strict=True)),
+        "intervals": {name: _plain(pair) for name, pair in zip(NAMES, bounds, strict=True)},
+        "threshold": cut,
+        "confusion": metrics.confusion(labels, scores > cut),
+        "pictures": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        "parts": len(set(draw["groups"].tolist())),
+        "auroc_by_kind": _by_kind(labels, scores, kinds),
+        "pixel_auroc": float(np.mean(measured)) if measured else None,
+        "left_out": left_out,
+    }
+
+
+def _statistic(labels, scores, threshold):
+    rates = metrics.rates(metrics.confusion(labels, scores > threshold))
+    return [metrics.auroc(labels, scores), *(rates[name] for name in NAMES[1:])]
+
+
+def _plain(values):
+    """Floats, with None for NaN, which JSON does not know."""
+    return [float(v) if np.isfinite(v) else None for v in values]
+
+
+def _by_kind(labels, scores, kinds):
+    out = {}
+    for kind in sorted({k for k, label in zip(kinds, labels, strict=True) if label}):
+        rows = [k for k in range(len(labels)) if not labels[k] or kinds[k] == kind]
+        out[kind] = metrics.auroc(labels[rows], scores[rows])
+    return out
+
+
+def _pixel_auroc(finding, left_out):
+    if finding.mask is None or finding.map is None:
+        return None
+    try:
+        mask = images.read_mask(finding.mask)
+    except images.ImageError as error:
+        left_out.append([str(finding.mask), f"mask: {error.reason}"])
+        return None
+    if not mask.any() or mask.all():
+        return None
+    heat = cv2.resize(finding.map, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return metrics.auroc(mask.ravel().astype(int), heat.ravel())

@@ -1,0 +1,71 @@
+"""The functions that exports write down: the detector's own, with references and threshold as constants."""
+
+import tensorflow as tf
+
+
+def score(detector, shift=0.0):
+    """``pictures`` uint8 ``(n, side, side, 3)`` -> ``score``, ``confidence``, ``defective`` and, for patches, ``map``.
+
+    ``shift`` is taken off the score first.
+    """
+    threshold = detector.threshold
+
+    def score(pictures):
+        found = detector.judge(pictures)
+        score = found["score"] - shift
+        out = {
+            "score": score,
+            "confidence": tf.sigmoid(tf.abs(score - threshold.value) / threshold.scale),
+            "defective": tf.cast(score > threshold.value, tf.int32),
+        }
+        return out | ({"map": found["map"]} if "map" in found else {})
+
+    return tf.function(score, input_signature=[_signature(detector, "pictures")])
+
+
+def similarity(detector):
+    """``anchor``, ``picture``, uint8 ``(n, side, side, 3)`` -> ``dissimilarity`` and ``similarity`` = 1 - that."""
+
+    def similarity(anchor, picture):
+        pair = [tf.cast(anchor, tf.float32), tf.cast(picture, tf.float32)]
+        apart = detector.model(pair, training=False)[:, 0]
+        return {"dissimilarity": apart, "similarity": 1 - apart}
+
+    return tf.function(similarity, input_signature=[_signature(detector, "anchor"), _signature(detector, "picture")])
+
+
+def score_encoded(detector):
+    """``encoded`` ``(n,)``, the bytes of 8-bit JPEG or PNG files -> as `score`.
+
+    Decoded and resized as `fsad.images` does; a camera turn (EXIF) is not applied.
+    """
+    side, inner = detector.side, score(detector)
+
+    def one(encoded):
+        raw = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: tf.io.decode_jpeg(encoded, dct_method="INTEGER_ACCURATE"),  # as Pillow decodes; the default is not
+            lambda: tf.io.decode_image(encoded, channels=0, expand_animations=False),
+        )
+        raw.set_shape((None, None, None))
+        channels = tf.shape(raw)[2]  # gray, gray with alpha, RGB, RGB with alpha
+        values = tf.cast(raw, tf.float32)
+        alpha = tf.where(channels % 2 == 0, values[..., -1:] / 255, 1.0)  # transparency is laid on white
+        colour = tf.gather(values, tf.where(channels < 3, [0, 0, 0], [0, 1, 2]), axis=2)
+        colour = tf.round(colour * alpha + 255 * (1 - alpha))
+        shrinking = tf.reduce_min(tf.shape(raw)[:2]) > side
+        colour = tf.cond(
+            shrinking,
+            lambda: tf.image.resize(colour, (side, side), "area"),
+            lambda: tf.image.resize(colour, (side, side), "bilinear"),
+        )
+        return tf.cast(tf.round(colour), tf.uint8)
+
+    def score_encoded(encoded):
+        return inner(tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8)))
+
+    return tf.function(score_encoded, input_signature=[tf.TensorSpec((None,), tf.string, name="encoded")])
+
+
+def _signature(detector, name):
+    return tf.TensorSpec((None, detector.side, detector.side, 3), tf.uint8, name=name)

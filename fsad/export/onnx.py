@@ -1,0 +1,32 @@
+"""ONNX, for ONNX Runtime and what else reads it."""
+
+import os
+
+from fsad.export import graph
+
+OPSET = 17
+
+
+def write(detector, path):
+    """Writes the ``.onnx`` file; returns pictures -> scores by what was written."""
+    import onnxruntime
+
+    convert(detector, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda pictures: session.run(["score"], {"pictures": pictures})[0]
+
+
+def convert(detector, path):
+    """Writes the file alone."""
+    import tf2onnx
+
+    function = graph.score(detector)
+    model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(model.SerializeToString())
+    os.replace(unfinished, path)
+
+
+def remove(path):
+    path.unlink(missing_ok=True)

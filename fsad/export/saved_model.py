@@ -1,0 +1,34 @@
+"""TensorFlow SavedModel, for TensorFlow Serving: endpoints ``score`` (default), ``score_encoded``, ``similarity``."""
+
+import shutil
+
+import keras
+import tensorflow as tf
+
+from fsad import storage
+from fsad.export import graph
+
+ENDPOINTS = ("score", "score_encoded", "similarity")
+
+
+def write(detector, path):
+    """Writes the folder; returns pictures -> scores by what was written."""
+    with storage.replacing(path, "a SavedModel", "saved_model.pb") as unfinished:
+        save(detector, unfinished, {name: getattr(graph, name)(detector) for name in ENDPOINTS})
+    loaded = tf.saved_model.load(path)
+    run = loaded.signatures["score"]
+    run.keeps = loaded  # a signature alone does not keep its variables
+    return lambda pictures: run(pictures=tf.constant(pictures))["score"].numpy()
+
+
+def save(detector, folder, endpoints):
+    """Writes a SavedModel of ``endpoints``, names and functions over the detector's model; the first is the default."""
+    archive = keras.export.ExportArchive()
+    archive.track(detector.model)
+    for name, function in endpoints.items():
+        archive.add_endpoint(name, function)
+    archive.write_out(folder, verbose=False)
+
+
+def remove(path):
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,92 @@
+"""What a user points at -> pictures: files, folders, globs or arrays, with labels where the folder tells them."""
+
+import dataclasses
+import glob
+from pathlib import Path
+
+import numpy as np
+
+from fsad import datasets, images
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """``name``: the path, or the number of an array; ``source``: a ``Path`` or uint8 RGB ``(H, W, 3)``;
+    ``label``: 0 good, 1 defective, None unknown; ``kind``: defect type; ``mask``, ``part``: as in
+    `fsad.datasets.Sample`."""
+
+    name: str
+    source: Path | np.ndarray
+    label: int | None = None
+    kind: str | None = None
+    mask: Path | None = None
+    part: str | None = None
+
+    def read(self):
+        """uint8 RGB ``(H, W, 3)``; raises `fsad.images.ImageError`."""
+        return images.read(self.source) if isinstance(self.source, Path) else self.source
+
+
+def find(pictures):
+    """Lists pictures without reading them.
+
+    Args:
+        pictures: a path, folder or glob; an array, uint8 RGB ``(H, W, 3)`` or gray ``(H, W)``, or a stack
+            ``(n, H, W, 3)``; or several of these in a list. A folder in a layout of `fsad.datasets` gives
+            labelled pictures without its masks; any other folder gives every picture file below it.
+            Hidden files and files that do not end like a picture are passed over, unless named.
+
+    Returns:
+        A list of `Picture`. A named file that is missing is in it: reading it says so.
+
+    Raises:
+        FileNotFoundError: a folder or glob without any picture.
+        ValueError: an array of another shape or type.
+    """
+    found = []
+    for given in pictures if isinstance(pictures, (list, tuple)) else [pictures]:
+        found += _arrays(given, len(found)) if isinstance(given, np.ndarray) else _files(given)
+    return found
+
+
+def _files(given):
+    if not isinstance(given, (str, Path)):
+        raise ValueError(f"Expected a path, folder, glob or array. Received: {type(given).__name__}")
+    path = Path(given)
+    if path.is_dir():
+        found = _folder(path)
+    elif glob.has_magic(str(given)) and not path.exists():
+        matched = sorted(glob.glob(str(given), recursive=True))
+        found = [Picture(p, Path(p)) for p in matched if not Path(p).is_dir()]
+    else:
+        return [Picture(str(given), path)]
+    if not found:
+        raise FileNotFoundError(f"{given}: expected pictures ({', '.join(images.SUFFIXES)}). Received: none")
+    return found
+
+
+def _folder(folder):
+    try:
+        dataset = datasets.load(folder)
+    except ValueError:  # no layout with labels
+        dataset = None
+    if dataset is not None and dataset.layout != "classes":
+        return [Picture(str(s.path), s.path, s.label, s.kind, s.mask, s.part) for s in dataset.samples]
+    below = sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and not p.is_dir())
+    inner = [(p, p.relative_to(folder).parts) for p in below]
+    return [
+        Picture(str(p), p)
+        for p, names in inner
+        if not any(name.startswith(".") for name in names) and not {n.lower() for n in names[:-1]} & set(datasets.MASKS)
+    ]
+
+
+def _arrays(array, number):
+    if array.dtype != np.uint8:
+        raise ValueError(f"Expected a uint8 picture, values 0 to 255. Received: {array.dtype}")
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, -1)
+    stack = array[None] if array.ndim == 3 else array
+    if stack.ndim != 4 or stack.shape[-1] != 3 or min(stack.shape[1:3]) < images.MIN_SIDE:
+        raise ValueError(f"Expected RGB (H, W, 3), gray (H, W) or RGB (n, H, W, 3). Received: {array.shape}")
+    return [Picture(f"array {number + k}", picture) for k, picture in enumerate(stack)]

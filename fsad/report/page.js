@@ -1,0 +1,255 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const $ = id => document.getElementById(id);
+const judged = data.items.filter(item => item.error === undefined);
+const failed = data.items.filter(item => item.error !== undefined);
+const told = judged.some(item => item.label !== undefined);
+// Pictures the detector was fitted with prove nothing about it.
+const known = judged.filter(item => item.label !== undefined && !item.used);
+const positives = known.filter(item => item.label === 1).length, negatives = known.length - positives;
+const labelled = positives > 0 && negatives > 0;
+const scores = judged.map(item => item.score);  // worst first
+const highest = Math.max(data.threshold, ...scores.slice(0, 1)), lowest = Math.min(data.threshold, ...scores.slice(-1));
+const margin = (highest - lowest || 1) * 0.04, from = Math.max(0, lowest - margin), to = highest + margin;
+let threshold = data.threshold, current = -1, visible = [], drawn = 0;
+
+const defective = item => item.score > threshold;
+const verdict = item => defective(item) ? "defective" : "good";
+const wrong = item => item.label !== undefined && defective(item) !== (item.label === 1);
+const confidence = item => 1 / (1 + Math.exp(-Math.abs(item.score - threshold) / data.scale));
+const digits = value => value.toPrecision(4);
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+function draw(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+const css = name => getComputedStyle(document.documentElement).getPropertyValue(name);
+
+// Histogram: bars by label where labels are known, else by side of the threshold.
+const BINS = 48, W = 600, H = 170;
+const bins = Array.from({length: BINS}, () => [0, 0, 0]);
+for (const item of judged) {
+  const bin = Math.min(BINS - 1, Math.floor((item.score - from) / (to - from) * BINS));
+  bins[bin][item.label === undefined ? 2 : item.label] += 1;
+}
+const tallest = Math.max(1, ...bins.map(b => b[0] + b[1] + b[2]));
+const place = score => (score - from) / (to - from) * W;
+let line;
+function histogram() {
+  const svg = draw("svg", {viewBox: `0 0 ${W} ${H + 34}`, role: "img", "aria-label": "Histogram of scores with the threshold"});
+  bins.forEach((bin, k) => {
+    let top = H;
+    bin.forEach((count, kind) => {
+      if (!count) return;
+      const height = count / tallest * (H - 12);
+      top -= height;
+      const bar = draw("rect", {x: k * W / BINS + 0.5, width: W / BINS - 1, y: top, height, "data-bin": k, "data-kind": kind});
+      bar.append(draw("title", {}, document.createTextNode(`${count} pictures`)));
+      svg.append(bar);
+    });
+  });
+  svg.append(draw("line", {x1: 0, x2: W, y1: H, y2: H, stroke: "#8894a5"}));
+  for (let k = 0; k <= 4; k++) {
+    const anchor = k === 0 ? "start" : k === 4 ? "end" : "middle";
+    const text = draw("text", {x: k * W / 4, y: H + 18, "text-anchor": anchor, "font-size": 13, fill: css("--soft")});
+    text.textContent = (from + k / 4 * (to - from)).toPrecision(3);
+    svg.append(text);
+  }
+  if (told) {
+    const legend = draw("text", {x: W, y: 14, "text-anchor": "end", "font-size": 13});
+    for (const [text, fill] of [["■ labelled good  ", css("--good")], ["■ labelled defective", css("--bad")]]) {
+      const span = draw("tspan", {fill});
+      span.textContent = text;
+      legend.append(span);
+    }
+    svg.append(legend);
+  }
+  line = draw("line", {y1: 0, y2: H, stroke: css("--ink"), "stroke-width": 2, "stroke-dasharray": "5 3"});
+  svg.append(line);
+  const move = event => {
+    const box = svg.getBoundingClientRect();
+    set(from + Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * (to - from));
+  };
+  svg.style.cursor = "col-resize";
+  svg.style.touchAction = "pan-y";
+  svg.addEventListener("pointerdown", event => { svg.setPointerCapture(event.pointerId); move(event); });
+  svg.addEventListener("pointermove", event => { if (event.buttons) move(event); });
+  $("histogram").append(svg);
+}
+function colour() {
+  for (const bar of $("histogram").querySelectorAll("rect")) {
+    const middle = from + (Number(bar.dataset.bin) + 0.5) / BINS * (to - from), kind = bar.dataset.kind;
+    bar.setAttribute("fill", css((kind === "2" ? middle > threshold : kind === "1") ? "--bad" : "--good"));
+  }
+  line.setAttribute("x1", place(threshold));
+  line.setAttribute("x2", place(threshold));
+}
+
+// ROC by sweeping the threshold from above; equal scores move together.
+function roc() {
+  const points = [[0, 0]];
+  let hit = 0, alarm = 0, area = 0;
+  for (let k = 0; k < known.length;) {
+    const value = known[k].score, [x, y] = points[points.length - 1];
+    for (; k < known.length && known[k].score === value; k++) known[k].label ? hit++ : alarm++;
+    points.push([alarm / negatives, hit / positives]);
+    area += (alarm / negatives - x) * (hit / positives + y) / 2;
+  }
+  $("auroc").textContent = `AUROC ${area.toFixed(3)}`;
+  const svg = draw("svg", {viewBox: "-26 -6 238 236", role: "img", "aria-label": `ROC curve, area ${area.toFixed(3)}`});
+  svg.append(draw("rect", {x: 0, y: 0, width: 200, height: 200, fill: "none", stroke: "#c3cad4"}));
+  svg.append(draw("line", {x1: 0, y1: 200, x2: 200, y2: 0, stroke: "#c3cad4", "stroke-dasharray": "4 4"}));
+  const path = points.map(([x, y]) => `${200 * x},${200 - 200 * y}`).join(" ");
+  svg.append(draw("polyline", {points: path, fill: "none", stroke: css("--good"), "stroke-width": 2}));
+  svg.append(draw("circle", {id: "point", r: 5, fill: css("--bad")}));
+  const x = draw("text", {x: 100, y: 220, "text-anchor": "middle", "font-size": 12, fill: css("--soft")});
+  x.textContent = "good ones called defective";
+  const y = draw("text", {x: -100, y: -10, transform: "rotate(-90)", "text-anchor": "middle", "font-size": 12, fill: css("--soft")});
+  y.textContent = "defective ones found";
+  svg.append(x, y);
+  $("roc").append(svg);
+}
+function quality() {
+  const count = (label, called) => known.filter(item => item.label === label && defective(item) === called).length;
+  const tp = count(1, true), fn = count(1, false), fp = count(0, true), tn = count(0, false);
+  const share = (a, b) => b ? `${(100 * a / b).toFixed(1)} %` : "–";
+  const row = (...cells) => make("tr", {}, ...cells.map((text, k) => make(k ? "td" : "th", {textContent: text})));
+  const table = make("table", {}, row("", "called defective", "called good"), row("is defective", tp, fn), row("is good", fp, tn));
+  const rates = make("p", {className: "soft", style: "margin-top:8px"});
+  rates.textContent = `Found ${share(tp, tp + fn)} of the defective (recall); ${share(tp, tp + fp)} of the calls are right `
+    + `(precision); false alarms on ${share(fp, fp + tn)} of the good; F1 ${(2 * tp / (2 * tp + fp + fn) || 0).toFixed(3)}.`;
+  $("confusion").replaceChildren(table, rates);
+  $("point").setAttribute("cx", 200 * fp / negatives);
+  $("point").setAttribute("cy", 200 - 200 * tp / positives);
+}
+
+// Gallery: drawn by the screenful, so that thousands of pictures do not freeze the page.
+function frame(item) {
+  const box = make("span", {className: "frame"}, make("img", {src: item.picture, alt: "", decoding: "async"}));
+  if (item.heat) box.append(make("img", {src: item.heat, alt: "", className: "heat"}));
+  return box;
+}
+function describe(card, item) {
+  card.classList.toggle("defective", defective(item));
+  card.querySelector("b").textContent = verdict(item);
+  card.querySelector(".sure").textContent = `${Math.floor(100 * confidence(item))} % sure`;
+  card.querySelector(".mark").textContent = wrong(item) ? `labelled ${item.kind}` : "";
+  card.setAttribute("aria-label", `${item.name}: ${verdict(item)}, score ${digits(item.score)}`);
+}
+function card(item, position) {
+  const body = make("span", {className: "text"},
+    make("span", {className: "verdict"}, make("b"), make("span", {className: "sure"})),
+    make("span", {textContent: `score ${digits(item.score)}` + (item.kind ? ` · ${item.kind}` : "")}),
+    make("span", {textContent: item.used ? "used to fit" : ""}),
+    make("span", {className: "mark"}),
+    make("span", {className: "name", title: item.name}, make("bdi", {textContent: item.name})));
+  const button = make("button", {className: "item"}, make("span", {className: "shot"}, frame(item)), body);
+  button.addEventListener("click", () => open(position));
+  describe(button, item);
+  return button;
+}
+function more(count = 60) {
+  const until = Math.min(visible.length, drawn + count), batch = document.createDocumentFragment();
+  for (; drawn < until; drawn++) batch.append(card(visible[drawn], drawn));
+  $("gallery").append(batch);
+}
+function select() {
+  const want = $("by-verdict").value, kind = $("by-kind").value, errorsOnly = $("by-wrong").checked;
+  visible = judged.filter(item => (!want || verdict(item) === want) && (!kind || item.kind === kind) && (!errorsOnly || wrong(item)));
+  $("gallery").replaceChildren();
+  drawn = 0;
+  more();
+  $("shown").textContent = `${visible.length} of ${judged.length}, worst first`;
+}
+new IntersectionObserver(entries => { if (entries[0].isIntersecting) more(); }, {rootMargin: "800px"}).observe($("end"));
+
+let waiting = 0;
+function set(value) {
+  threshold = value;
+  const moved = threshold !== data.threshold;
+  $("number").value = digits(threshold);
+  $("slider").value = 1000 * (threshold - from) / (to - from);
+  $("slider").setAttribute("aria-valuetext", digits(threshold));
+  $("moved").hidden = !moved;
+  $("flag").textContent = `--threshold=${digits(threshold)}`;
+  const bad = judged.filter(defective).length;
+  $("n-defective").textContent = bad;
+  $("n-good").textContent = judged.length - bad;
+  colour();
+  if (labelled) quality();
+  if ($("by-verdict").value || $("by-wrong").checked) {
+    clearTimeout(waiting);
+    waiting = setTimeout(select, 120);
+  } else {
+    [...$("gallery").children].forEach((button, k) => describe(button, visible[k]));
+  }
+}
+
+// One picture, large.
+function open(position) {
+  const item = visible[position];
+  if (!item) return;
+  current = position;
+  $("big-name").textContent = item.name;
+  $("big-text").textContent = `${verdict(item)}, ${Math.floor(100 * confidence(item))} % sure, score ${digits(item.score)}`
+    + ` (threshold ${digits(threshold)})` + (item.kind ? `; labelled ${item.kind}` : "");
+  $("big-frame").replaceChildren(...frame(item).children);
+  $("big-ref").src = data.references[item.nearest];
+  $("previous").disabled = position === 0;
+  $("next").disabled = position === visible.length - 1;
+  if (!$("big").open) {
+    $("big").classList.toggle("on", Boolean(item.heat));
+    $("big").showModal();
+  }
+  $("big-caption").textContent = $("big").classList.contains("on") ? "Picture, with where it differs" : "Picture";
+}
+function step(by) {
+  if (current + by >= drawn) more();
+  open(Math.min(visible.length - 1, Math.max(0, current + by)));
+}
+function toggle() {
+  $("big").classList.toggle("on");
+  open(current);
+}
+$("previous").onclick = () => step(-1);
+$("next").onclick = () => step(1);
+$("toggle").onclick = toggle;
+$("close").onclick = () => $("big").close();
+$("big").addEventListener("close", () => $("gallery").children[current]?.focus());
+$("big").addEventListener("keydown", event => {
+  if (event.key === "ArrowLeft") step(-1);
+  else if (event.key === "ArrowRight") step(1);
+  else if (event.key.toLowerCase() === "m") toggle();
+});
+$("slider").addEventListener("input", event => set(from + event.target.value / 1000 * (to - from)));
+$("number").addEventListener("change", event => { if (Number.isFinite(event.target.valueAsNumber)) set(event.target.valueAsNumber); });
+$("reset").onclick = () => set(data.threshold);
+$("maps").onchange = event => $("gallery").classList.toggle("maps", event.target.checked);
+for (const id of ["by-verdict", "by-kind", "by-wrong"]) $(id).onchange = select;
+
+if (told) {
+  $("kinds").hidden = false;
+  for (const kind of [...new Set(judged.map(item => item.kind))].filter(Boolean).sort())
+    $("by-kind").append(make("option", {textContent: kind, value: kind}));
+  $("wrongs").hidden = false;
+}
+if (!judged.some(item => item.heat)) $("show-maps").hidden = true;
+if (failed.length) {
+  $("errors").hidden = $("errors-count").hidden = false;
+  $("n-error").textContent = failed.length;
+  for (const item of failed) $("error-list").append(make("li", {textContent: `${item.name}: ${item.error}`}));
+}
+const used = judged.filter(item => item.used).length;
+$("used").hidden = !used;
+$("used").textContent = `${used} pictures that the detector was fitted with are not counted here.`;
+histogram();
+if (labelled) { $("quality").hidden = false; roc(); }
+set(threshold);
+select();

@@ -1,0 +1,114 @@
+import csv
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fsad import cli
+
+
+@pytest.fixture
+def detector(fitted, tmp_path):
+    return str(fitted.save(tmp_path / "detector"))
+
+
+def test_from_two_folders_to_a_report(parts, tmp_path, capsys):
+    out, page = tmp_path / "detector", tmp_path / "report.html"
+    call = ["fit", f"--good={parts}/train/good", f"--defect={parts}/test/*/000.png", f"--out={out}",
+            "--backbone=filter_bank", "--side=96", f"--inspect={parts}/test", f"--report={page}"]  # fmt: skip
+    assert cli.main(call) == 0
+    text = capsys.readouterr().out
+    assert "18 good and 7 defective" in text and "20 pictures:" in text and page.stat().st_size > 20_000
+    assert cli.main(["info", str(out)]) == 0
+    assert "Threshold" in capsys.readouterr().out
+    assert cli.main(["inspect", str(out), f"{parts}/test/hole", f"--report={page}", "--threshold=0"]) == 0
+    assert "2 pictures: 2 defective, 0 good" in capsys.readouterr().out
+
+
+def test_score_prints_and_writes_the_same_lines(fitted, detector, parts, tmp_path, capsys):
+    files = [f"--csv={tmp_path}/s.csv", f"--jsonl={tmp_path}/s.jsonl"]
+    assert cli.main(["score", detector, f"{parts}/test/hole", f"{parts}/none.png", *files]) == 1
+    printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    with open(tmp_path / "s.csv", newline="") as file:
+        assert list(csv.DictReader(file)) == printed
+    objects = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
+    assert [o["path"] for o in objects] == [row["path"] for row in printed]
+    assert list(objects[0]) == ["path", "score", "verdict", "confidence", "error"]
+    assert [o["score"] for o in objects[:2]] == pytest.approx(fitted.score(parts / "test" / "hole").tolist(), abs=1e-6)
+    assert objects[2]["error"] == "no such file" and objects[2]["score"] is None and printed[2]["score"] == ""
+
+
+def test_forty_bad_files_among_a_hundred_good_ones(detector, parts, tmp_path, capsys):
+    """Every good one is scored, every bad one is a row with its reason."""
+    folder = tmp_path / "line"
+    folder.mkdir()
+    sound = sorted(parts.glob("t*/*/*.png"))
+    for k in range(100):
+        shutil.copy(sound[k % len(sound)], folder / f"ok{k:03d}.png")
+    picture, data = np.asarray(Image.open(sound[0])), sound[0].read_bytes()
+    for k in range(8):
+        (folder / f"truncated{k}.png").write_bytes(data[: len(data) * (k + 1) // 10])
+        (folder / f"empty{k}.png").touch()
+        (folder / f"text{k}.png").write_text("not a picture")
+        Image.fromarray(picture[:1, :1]).save(folder / f"one{k}.png")
+        os.symlink(folder / "gone.png", folder / f"link{k}.png")
+    Image.new("L", (12000, 12000)).save(folder / "gigantic.png")
+    Image.fromarray(picture[..., 0].astype(np.uint16) * 257).save(folder / "ok_16bit.png")
+    Image.fromarray(picture).convert("CMYK").save(folder / "ok_cmyk.jpg")
+    (folder / "forbidden.png").write_bytes(data)
+    (folder / "forbidden.png").chmod(0)
+    forbidden = not os.access(folder / "forbidden.png", os.R_OK)  # root may read everything
+    assert cli.main(["score", detector, str(folder)]) == 1
+    rows = {os.path.basename(row["path"]): row for row in csv.DictReader(capsys.readouterr().out.splitlines())}
+    assert len(rows) == 100 + 40 + 4
+    for name, row in rows.items():
+        fine = name.startswith("ok") or (name == "forbidden.png" and not forbidden)
+        assert bool(row["score"]) == fine and bool(row["error"]) != fine, name
+    reasons = {"truncated0": "", "empty0": "0 bytes", "text0": "not a PNG", "one0": "1 x 1", "link0": "does not exist",
+               "gigantic": "12000"}  # fmt: skip
+    for name, reason in reasons.items():
+        assert reason in rows[f"{name}.png"]["error"]
+
+
+def test_explain_evaluate_export_and_check(detector, parts, tmp_path, capsys):
+    assert cli.main(["explain", detector, f"{parts}/test/hole/001.png", f"--out={tmp_path}/why.png"]) == 0
+    with Image.open(tmp_path / "why.png") as picture:
+        assert picture.width > 600
+    assert (
+        cli.main(["explain", detector, f"{parts}/test/hole/001.png", f"--out={tmp_path}/s.png", "--method=saliency"])
+        == 0
+    )
+    assert cli.main(["evaluate", detector, str(parts), f"--json={tmp_path}/e.json"]) == 0
+    assert {"auroc", "f1", "precision", "recall", "accuracy", "intervals"} <= set(
+        json.loads((tmp_path / "e.json").read_text())
+    )
+    assert cli.main(["export", detector, "--format=litert", f"--out={tmp_path}/m.tflite"]) == 0
+    assert "differs by at most" in capsys.readouterr().out
+    assert cli.main(["check", str(parts)]) == 0
+    assert "38 pictures" in capsys.readouterr().out
+
+
+def test_draw(tmp_path, capsys):
+    assert cli.main(["draw", f"{tmp_path}/set", "--good=4", "--defective=1"]) == 0
+    assert len(list(tmp_path.glob("set/*/*/*.png"))) == 4 + 7 + 7
+    assert "Synthetic" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("score {0}/none x.png", "nothing there"),
+        ("info {0}", "no detector.json"),
+        ("fit --good={0}/none/*.png --out={0}/d", "Received: none"),
+        ("fit --good={0} --out={0}/d --inspect=x", "--inspect and --report together"),
+        ("fit --good={0} --out={0}/d --recipe=magic", "Expected a recipe among"),
+        ("draw {0}/x --texture=wood", "Expected --texture among"),
+    ],
+)
+def test_errors_are_one_line_and_status_2(call, message, tmp_path, capsys):
+    assert cli.main([word.format(tmp_path) for word in call.split()]) == 2
+    err = capsys.readouterr().err
+    assert message in err and "Traceback" not in err

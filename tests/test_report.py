@@ -1,0 +1,152 @@
+import base64
+import dataclasses
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from fsad import metrics, pictures, report
+from fsad.detector import Finding
+
+NASTY = '</script><img src=x onerror="document.title=1">'
+
+
+def write(fitted, given, path, **options):
+    found = pictures.find(given)
+    return report.write(path, fitted, fitted.stream(given, maps=True), len(found), **options)
+
+
+def data(path):
+    text = re.search(r'id="data">(.*?)</script>', path.read_text(), re.S)[1]
+    return json.loads(text)
+
+
+def test_page_holds_every_finding_worst_first_and_nothing_from_outside(fitted, parts, tmp_path):
+    kept = write(fitted, [parts / "test", parts / "none.png"], tmp_path / "r.html", title="line 3")
+    assert len(kept) == 21 and all(f.picture is None and f.map is None for f in kept)
+    page, items = (tmp_path / "r.html").read_text(), data(tmp_path / "r.html")["items"]
+    scores = [item["score"] for item in items if "score" in item]
+    assert scores == sorted(scores, reverse=True) and len(items) == 21 and items[-1]["error"] == "no such file"
+    assert sum(item.get("used", False) for item in items) == 7  # those the detector was fitted with
+    assert not re.search(r'(?:src|href)="?(?:https?:)?//', page) and "line 3" in page
+    assert "default-src 'none'" in page
+    jpeg = base64.b64decode(items[0]["picture"].split(",")[1])
+    assert jpeg[:2] == b"\xff\xd8"
+
+
+def test_names_are_escaped(fitted, tmp_path, rng):
+    picture = rng.integers(0, 256, (96, 96, 3), np.uint8)
+    finding = Finding(NASTY, 0.5, "good", 0.6, 0, np.zeros((6, 6), np.float32), picture=picture)
+    report.write(tmp_path / "r.html", fitted, [finding], 1, title=NASTY)
+    page = (tmp_path / "r.html").read_text()
+    assert "<img src=x" not in page and data(tmp_path / "r.html")["items"][0]["name"] == NASTY
+
+
+@pytest.fixture(scope="module")
+def browser():
+    selenium = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs a browser: Debian packages chromium and chromium-driver")
+    options = selenium.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1200,900",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    yield browser
+    browser.quit()
+
+
+def opened(browser, path):
+    browser.get(path.as_uri())
+    assert browser.get_log("browser") == []  # no error, nothing blocked
+    return lambda script, *args: browser.execute_script(f"return {script}", *args)
+
+
+def test_moving_the_threshold_moves_everything(fitted, parts, tmp_path, browser):
+    kept = write(fitted, parts / "test", tmp_path / "r.html")
+    ask = opened(browser, tmp_path / "r.html")
+
+    def text(name):
+        return ask(f"document.getElementById('{name}').textContent")
+
+    assert int(text("n-defective")) == sum(f.verdict == "defective" for f in kept)
+    cut = sorted(f.score for f in kept)[2] + 1e-6
+    ask("set(arguments[0])", cut)
+    assert int(text("n-good")) == 3 and int(text("n-defective")) == 17
+    assert len(browser.find_elements("css selector", ".item.defective")) == 17
+    assert f"--threshold={cut:.3g}"[:14] in text("flag")
+    cells = [int(c.text) for c in browser.find_elements("css selector", "#confusion td") if c.text.isdigit()]
+    assert sum(cells) == 20 - 7  # without those the detector was fitted with
+    used = {item["name"] for item in data(tmp_path / "r.html")["items"] if item["used"]}
+    tested = [f for f in kept if f.name not in used]
+    expected = [[sum(f.label == y and (f.score > cut) == c for f in tested) for c in (True, False)] for y in (1, 0)]
+    assert cells == expected[0] + expected[1]
+    assert text("auroc") == f"AUROC {metrics.auroc([f.label for f in tested], [f.score for f in tested]):.3f}"
+
+
+def test_filters_and_keyboard(fitted, parts, tmp_path, browser):
+    from selenium.webdriver.common.keys import Keys
+
+    write(fitted, [parts / "test", parts / "none.png"], tmp_path / "r.html")
+    ask = opened(browser, tmp_path / "r.html")
+
+    def count():
+        return len(browser.find_elements("css selector", ".item"))
+
+    assert count() == 20
+    browser.find_element("css selector", "#by-kind option[value=hole]").click()
+    assert count() == 2
+    browser.find_element("css selector", "#by-kind option").click()
+    assert browser.find_element("id", "error-list").get_attribute("textContent").endswith("no such file")
+    first = browser.find_element("css selector", ".item")
+    first.send_keys(Keys.ENTER)
+    assert ask("document.getElementById('big').open")
+    before = ask("document.getElementById('big-name').textContent")
+    assert ask("document.querySelector('#big-ref').naturalWidth") == 160
+    browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert ask("document.getElementById('big-name').textContent") != before
+    on = ask("document.getElementById('big').classList.contains('on')")
+    browser.switch_to.active_element.send_keys("m")
+    assert ask("document.getElementById('big').classList.contains('on')") != on
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not ask("document.getElementById('big').open")
+    slider = browser.find_element("id", "slider")
+    value = ask("threshold")
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert ask("threshold") > value
+
+
+def test_two_thousand_pictures_do_not_freeze_it(fitted, parts, tmp_path, browser):
+    (finding,) = fitted.stream(parts / "test" / "hole" / "001.png", maps=True)
+    rng = np.random.default_rng(0)
+    many = (dataclasses.replace(finding, name=f"part {k}", score=float(s)) for k, s in enumerate(rng.random(2000)))
+    report.write(tmp_path / "r.html", fitted, many, 2000)
+    ask = opened(browser, tmp_path / "r.html")
+    assert len(browser.find_elements("css selector", ".item")) < 400  # the rest comes as one scrolls
+    browser.execute_script("window.scrollTo(0, document.body.scrollHeight)")
+    ask("new Promise(done => setTimeout(done, 300))")
+    assert len(browser.find_elements("css selector", ".item")) > 100
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_nothing_sticks_out_sideways(fitted, parts, tmp_path, browser, width):
+    long = tmp_path / ("a_very_long_name_without_any_space_" * 5 + ".png")
+    shutil.copy(parts / "test" / "hole" / "001.png", long)
+    write(fitted, [long, parts / "test"], tmp_path / "r.html", title=str(long))
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500})  # fmt: skip
+    ask = opened(browser, tmp_path / "r.html")
+    assert ask("document.documentElement.scrollWidth") <= width
+    ask("open(0)")
+    assert ask("document.getElementById('big').scrollWidth <= document.getElementById('big').clientWidth")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -1,0 +1,95 @@
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import fsad
+from fsad import storage
+
+
+@pytest.fixture
+def folder(fitted, tmp_path):
+    return fitted.save(tmp_path / "detector")
+
+
+def edit(folder, **changes):
+    note = json.loads((folder / "detector.json").read_text())
+    (folder / "detector.json").write_text(json.dumps({**note, **changes}))
+
+
+def test_note_names_versions_hashes_and_training_files(folder, parts):
+    note = json.loads((folder / "detector.json").read_text())
+    assert note["format"] == 1 and note["versions"]["keras"] == keras.__version__
+    assert note["files"]["model.keras"] == storage.sha256(folder / "model.keras")
+    first = note["training"][0]
+    assert first["sha256"] == storage.sha256(parts / "train" / "good" / "000.png") and first["role"] == "good"
+
+
+@pytest.mark.parametrize("name", storage.NAMES)
+def test_damage_is_found(folder, name):
+    path = folder / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(storage.DetectorError, match=f"{name} is damaged"):
+        fsad.load(folder)
+    path.unlink()
+    with pytest.raises(storage.DetectorError, match=f"expected {name}"):
+        fsad.load(folder)
+
+
+def test_refuses_newer_formats_and_broken_notes(folder, tmp_path):
+    edit(folder, format=2, fsad="9.0")
+    with pytest.raises(storage.DetectorError, match=r"Received: 2, by fsad 9.0; update fsad"):
+        fsad.load(folder)
+    edit(folder, format=1, threshold={"value": 1})
+    with pytest.raises(storage.DetectorError, match=r"detector.json is damaged"):
+        fsad.load(folder)
+    (folder / "detector.json").write_text("{")
+    with pytest.raises(storage.DetectorError, match=r"detector.json is damaged"):
+        fsad.load(folder)
+    with pytest.raises(storage.DetectorError, match="nothing there"):
+        fsad.load(tmp_path / "none")
+    with pytest.raises(storage.DetectorError, match=r"no detector.json"):
+        fsad.load(tmp_path)
+
+
+def test_a_model_that_carries_code_is_not_loaded(folder):
+    """Even with hashes that fit: they are no secret."""
+    picture = keras.Input((96, 96, 3))
+    keras.Model(picture, keras.layers.Lambda(lambda x: x + 1)(picture)).save(folder / "model.keras")
+    edit(folder, files={name: storage.sha256(folder / name) for name in storage.NAMES})
+    with pytest.raises(storage.DetectorError, match="which fsad does not load"):
+        fsad.load(folder)
+    with zipfile.ZipFile(folder / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps({"module": "os", "class_name": "system", "config": {}}))
+    edit(folder, files={name: storage.sha256(folder / name) for name in storage.NAMES})
+    with pytest.raises(storage.DetectorError, match=r"os\.system, which fsad does not load"):
+        fsad.load(folder)
+
+
+def test_references_with_pickles_are_not_loaded(folder):
+    np.savez(folder / "references.npz", references=np.array([{}], object))
+    edit(folder, files={name: storage.sha256(folder / name) for name in storage.NAMES})
+    with pytest.raises(storage.DetectorError, match="cannot be loaded"):
+        fsad.load(folder)
+
+
+def test_replaces_a_detector_and_nothing_else(fitted, folder, tmp_path):
+    fitted.save(folder)  # again
+    assert fsad.load(folder).threshold == fitted.threshold
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="other files"):
+        fitted.save(tmp_path / "other")
+    assert (tmp_path / "other" / "thesis.txt").exists()
+
+
+def test_a_failure_leaves_the_former_folder_and_no_rubbish(folder, tmp_path):
+    before = sorted(p.name for p in tmp_path.iterdir())
+    with pytest.raises(RuntimeError), storage.replacing(folder, "a detector", "detector.json") as unfinished:
+        (unfinished / "half").write_text("")
+        raise RuntimeError
+    assert fsad.load(folder) and sorted(p.name for p in tmp_path.iterdir()) == before
