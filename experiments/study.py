@@ -119,9 +119,10 @@ def _main(table, train, report, check):
     command = " ".join([f"python -m experiments.{table.name}", *_given()])
     records = [run.load()[0] for run in runs]
     same = {k: v for k, v in runs[0].settings.items() if all(r.settings[k] == v for r in runs) and v is not None}
+    cell = "the paper's value / ours: " if table.has_paper else ""
     head = [
-        f"Written by `{command}`. A cell is the paper's value / ours: mean ± standard deviation over the draws of the "
-        "shots, where there are several, and (95 % bootstrap interval over draws and test pictures). The interval of "
+        f"Written by `{command}`. A cell is {cell}mean ± standard deviation over the draws of the shots, where there "
+        "are several, and (95 % bootstrap interval over draws and test pictures). The interval of "
         "one draw is for that draw alone; that of a few draws is rather too narrow.",
         "Data: " + "; ".join(dict.fromkeys(record["data"] for record in records)) + ".",
         "Same for all rows: " + ", ".join(f"{k} {v}" for k, v in same.items() if k not in ("data", "seed")) + ".",

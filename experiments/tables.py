@@ -33,7 +33,10 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """``settings`` are those of every row; ``notes`` are printed below the footnotes of the rows."""
+    """``settings`` are those of every row; ``notes`` are printed below the footnotes of the rows.
+
+    A table without any paper's numbers is a study of our own, and shows ours alone.
+    """
 
     name: str
     title: str
@@ -41,6 +44,10 @@ class Table:
     rows: tuple
     settings: dict
     notes: tuple = ()
+
+    @property
+    def has_paper(self):
+        return any(row.paper for row in self.rows)
 
 
 @dataclasses.dataclass
@@ -96,7 +103,7 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
     rows, footnotes = _cells(table, results, spread=False)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     grid = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([table.title, "each cell: paper / ours", "", *grid, "", *footnotes])
+    return "\n".join([table.title, *(["each cell: paper / ours"] * table.has_paper), "", *grid, "", *footnotes])
 
 
 def _replace(path, text):
@@ -131,7 +138,9 @@ def _cells(table, results, spread):
                 footnotes.append(note)
             marks.append(footnotes.index(note) + 1)
         cells = results[row.key].cells if row.key in results else {}
-        ours = [f"{row.paper.get(c.key, '–')} / {_format(c, cells.get(c.key), spread)}" for c in table.columns]
+        ours = [_format(c, cells.get(c.key), spread) for c in table.columns]
+        if table.has_paper:
+            ours = [f"{row.paper.get(c.key, '–')} / {cell}" for c, cell in zip(table.columns, ours, strict=True)]
         rows.append([row.title + (f" [{','.join(map(str, sorted(marks)))}]" if marks else ""), *ours])
     return rows, [*(f"[{k}] {note}" for k, note in enumerate(footnotes, 1)), *table.notes]
 

@@ -101,7 +101,8 @@ def build(name, weights="imagenet", side=None, layer=None):
         ``(model, loaded)``: a functional model named ``"backbone"`` from float32 RGB
         ``(batch, side, side, 3)`` in [0, 255] to a feature map ``(batch, h, w, channels)``; and what
         was loaded: ``"imagenet"``, the path, ``"random"``, or ``"fixed"`` (the filter bank). A backbone
-        that the paper freezes is not trainable; MobileNets keep batch normalisation in inference mode whatever is trained.
+        that the paper freezes is not trainable; MobileNets keep batch normalisation in inference mode
+        whatever is trained.
 
     Raises:
         ValueError: unknown name or layer, or weights that do not fit.

@@ -43,7 +43,7 @@ VERBS = {
             ("good", list, None, "good pictures; may be given more than once (required)"),
             ("defect", list, None, "defective pictures; may be given more than once"),
             ("out", str, None, "folder to write the detector to (required)"),
-            ("recipe", str, "patches", "patches (trains nothing) or senarathna (trains a network; needs defective pictures)"),
+            ("recipe", str, "patches", "patches (trains nothing) or senarathna (trains, and needs defective pictures)"),
             ("backbone", str, None, "backbone of the recipe, such as mobilenet, vgg16 or filter_bank"),
             ("weights", str, None, "imagenet, none, or a weights file"),
             ("side", int, None, "side in pixels that pictures are resized to"),

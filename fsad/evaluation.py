@@ -47,7 +47,11 @@ def evaluate(detector, given, progress=True):
             continue
         kept.append(f)
         signatures.append(duplicates.signature(f.picture))
-        areas.append(_pixel_auroc(f, left_out))
+        try:
+            areas.append(pixel_auroc(f.map, f.mask))
+        except images.ImageError as error:
+            left_out.append([str(f.mask), f"mask: {error.reason}"])
+            areas.append(None)
         kept[-1] = f.bare()
     seen = detector.fitted.signatures
     parts = [None] * len(seen) + [f.part for f in kept]
@@ -97,15 +101,12 @@ def _by_kind(labels, scores, kinds):
     return out
 
 
-def _pixel_auroc(finding, left_out):
-    if finding.mask is None or finding.map is None:
+def pixel_auroc(heat, mask):
+    """AUROC of one map ``(h, w)``, resized, against the file of its mask; None without mask or where it is all one."""
+    if mask is None or heat is None:
         return None
-    try:
-        mask = images.read_mask(finding.mask)
-    except images.ImageError as error:
-        left_out.append([str(finding.mask), f"mask: {error.reason}"])
-        return None
+    mask = images.read_mask(mask)
     if not mask.any() or mask.all():
         return None
-    heat = cv2.resize(finding.map, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    heat = cv2.resize(heat, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return metrics.auroc(mask.ravel().astype(int), heat.ravel())

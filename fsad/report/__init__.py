@@ -87,7 +87,7 @@ def _layer(heat, side=48):
     if max(heat.shape) > side:
         heat = cv2.resize(heat.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     rgba = (matplotlib.colormaps[overlay.COLORS](heat) * 255).astype(np.uint8)
-    rgba[..., 3] = np.round(220 * heat).astype(np.uint8)
+    rgba[..., 3] = np.round(140 * heat).astype(np.uint8)
     return _encoded(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), "png")
 
 

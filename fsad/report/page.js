@@ -201,6 +201,11 @@ function open(position) {
   $("big-text").textContent = `${verdict(item)}, ${Math.floor(100 * confidence(item))} % sure, score ${digits(item.score)}`
     + ` (threshold ${digits(threshold)})` + (item.kind ? `; labelled ${item.kind}` : "");
   $("big-frame").replaceChildren(...frame(item).children);
+  const shown = $("big-frame").firstChild;
+  shown.decode().then(() => {  // as large as fits, its proportions kept
+    const scale = Math.min(520 / shown.naturalWidth, 0.6 * innerHeight / shown.naturalHeight, (innerWidth - 90) / shown.naturalWidth);
+    shown.style.width = `${scale * shown.naturalWidth}px`;
+  });
   $("big-ref").src = data.references[item.nearest];
   $("previous").disabled = position === 0;
   $("next").disabled = position === visible.length - 1;
