@@ -87,7 +87,7 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
     lines.insert(1, "|" + " --- |" * len(rows[0]))
     links = [f"![{key}]({name}_{key}.png)" for key in figures]
     blocks = [f"# {table.title}", *head, "\n".join(lines), "  \n".join(footnotes), sections.strip(), *links]
-    _replace(out / f"{name}.md", "\n\n".join(b for b in blocks if b) + "\n")
+    replace(out / f"{name}.md", "\n\n".join(b for b in blocks if b) + "\n")
     # JSON has no NaN: what is not defined is null.
     payload = json.loads(json.dumps(payload), parse_constant=lambda _: None)
     cells = [
@@ -99,14 +99,15 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
         }
         for row in table.rows
     ]
-    _replace(out / f"{name}.json", _lines({"title": table.title, "rows": cells, **payload}))
+    replace(out / f"{name}.json", _lines({"title": table.title, "rows": cells, **payload}))
     rows, footnotes = _cells(table, results, spread=False)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     grid = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([table.title, *(["each cell: paper / ours"] * table.has_paper), "", *grid, "", *footnotes])
 
 
-def _replace(path, text):
+def replace(path, text):
+    """Writes a text file that appears whole or not at all."""
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_text(text)
     os.replace(unfinished, path)

@@ -1,22 +1,83 @@
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from fsad import cli, export
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+SHELL = [shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+         for line in block.replace("\\\n", "").splitlines()]  # fmt: skip
+COMMANDS = [words[1:] for words in SHELL if words and words[0] == "fsad"]
+
+
+def example(marker):
+    (found,) = [text for text in PYTHON if marker in text]
+    return found
+
+
+def run(text, folder):
+    return subprocess.run([sys.executable, "-c", text], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_quick_start_runs_as_printed(tmp_path, monkeypatch, capsys):
+    """On the smaller set of these tests' own, which has the names of the README's."""
+    monkeypatch.chdir(tmp_path)
+    verbs = [words[0] for words in COMMANDS]
+    assert verbs[:3] == ["draw", "check", "fit"]
+    assert cli.main([*COMMANDS[0], "--good=24", "--defective=2"]) == 0
+    for words in COMMANDS[1:3]:
+        assert cli.main(words) == 0, words
+    assert (tmp_path / "report.html").stat().st_size > 100_000
+    shutil.copytree("parts/test/hole", "line")
+    shutil.copy("line/000.png", "line/0815.png")
+    shutil.copytree("parts", "labelled")
+    for words in COMMANDS[3:]:
+        words = [w for word in words for w in (sorted(map(str, Path().glob(word))) if word == "line/*.png" else [word])]
+        assert cli.main(words) == 0, words
+    for name in ("today.csv", "today.html", "why.png", "figures.json", "detector.onnx"):
+        assert (tmp_path / name).exists(), name
+    assert "0815.png" in capsys.readouterr().out
+    assert "defective" in run(example("fsad.Detector()"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("format", "marker", "file"),
+    [
+        ("onnx", "onnxruntime", "detector.onnx"),
+        ("openvino", "import openvino", "detector.xml"),
+        ("litert", "ai_edge_litert", "detector.tflite"),
+        ("saved_model", "tf.saved_model", "saved_model"),
+    ],
+)
+def test_example_of_each_runtime_scores_as_the_detector_does(fitted, parts, tmp_path, format, marker, file):
+    shutil.copy(parts / "test" / "hole" / "001.png", tmp_path / "part.png")
+    export.export(fitted, format, tmp_path / file)
+    text = example(marker)
+    assert len(text.splitlines()) <= 11
+    if format != "saved_model":
+        text += "\nimport sys; assert not {'tensorflow', 'fsad', 'keras'} & set(sys.modules)"
+    score, defective = run(text, tmp_path).split()[-2:]
+    assert float(score) == pytest.approx(float(fitted.score(tmp_path / "part.png")[0]), abs=1e-4) and defective == "1"
 
 
 def test_the_library_example_runs_as_printed(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True)
+    run(example("recipes.senarathna"), tmp_path)
     assert (tmp_path / "why.png").stat().st_size > 5000 and (tmp_path / "model.keras").is_file()
 
 
-def test_every_make_target_and_file_named_exists():
+def test_every_command_make_target_and_file_named_exists():
     targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]+)", README, re.M))
     assert {"test", "reproduce-table1"} <= named <= set(targets)
+    for words in COMMANDS:
+        cli._parse(words[0], words)  # raises for a flag that is not there
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / link).exists(), link
     for path in re.findall(r"`((?:fsad|experiments)/[\w/]*(?:\.py)?)`", README):

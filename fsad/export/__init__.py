@@ -34,7 +34,7 @@ def export(detector, format, path, given=None, int8=False):
         format: one of `FORMATS`.
         path: a folder for ``saved_model``, else a file: ``.onnx``, ``.xml`` (with a ``.bin`` beside it), ``.tflite``.
         given: pictures to calibrate and check on (`fsad.pictures.find`); the detector's training
-            pictures, read from where they were, if None.
+            pictures, read from where they were, or else small copies of the references, if None.
         int8: for ``litert``: 8-bit weights and activations, calibrated on the pictures. Its scores differ
             by design; the difference is told, not refused.
 
@@ -44,25 +44,14 @@ def export(detector, format, path, given=None, int8=False):
 
     Raises:
         ExportError: scores differ, or a package is missing.
-        FileNotFoundError: the training pictures are gone and no others were given.
     """
-    if format not in FORMATS:
-        raise ValueError(f"Expected a format among {', '.join(FORMATS)}. Received: {format!r}")
-    if int8 and format != "litert":
-        raise ValueError(f"Expected int8 for litert only. Received: {format}")
     checked = _pictures(detector, given)
-    try:
-        writer = importlib.import_module(f"fsad.export.{format}")
-        score = writer.write(detector, Path(path), **({"representative": checked} if int8 else {}))
-    except ImportError as error:
-        raise ExportError(
-            f"{format} needs a package that is not installed ({error}): pip install 'fsad[export]'"
-        ) from None
+    score = write(detector, format, path, checked, int8)
     expected = np.concatenate([detector.judge(p[None])["score"].numpy() for p in checked])
     received = np.concatenate([np.asarray(score(p[None])).reshape(-1) for p in checked])
     difference = float(np.abs(received - expected).max())
     if not int8 and not difference <= TOLERANCE[format]:
-        writer.remove(Path(path))
+        _writer(format).remove(Path(path))
         raise ExportError(
             f"{path}: expected scores within {TOLERANCE[format]:g} of the detector's on {len(checked)} pictures. "
             f"Received: {difference:.2g} apart. Removed."
@@ -70,6 +59,29 @@ def export(detector, format, path, given=None, int8=False):
     cut = detector.threshold.value
     changed = int(((received > cut) != (expected > cut)).sum())
     return {"path": str(path), "pictures": len(checked), "largest_difference": difference, "verdicts_changed": changed}
+
+
+def write(detector, format, path, representative=None, int8=False):
+    """Writes an export, unjudged; returns a callable, pictures ``(1, side, side, 3)`` -> scores by what was written.
+
+    Args:
+        detector, format, path, int8: as in `export`.
+        representative: uint8 ``(n, side, side, 3)``, the pictures to calibrate int8 on; the training ones if None.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"Expected a format among {', '.join(FORMATS)}. Received: {format!r}")
+    if int8 and format != "litert":
+        raise ValueError(f"Expected int8 for litert only. Received: {format}")
+    representative = _pictures(detector, None) if int8 and representative is None else representative
+    try:
+        return _writer(format).write(detector, Path(path), **({"representative": representative} if int8 else {}))
+    except ImportError as error:
+        missing = f"{format} needs a package that is not installed ({error}): pip install 'fsad[export]'"
+        raise ExportError(missing) from None
+
+
+def _writer(format):
+    return importlib.import_module(f"fsad.export.{format}")
 
 
 def _pictures(detector, given):
