@@ -107,6 +107,7 @@ def _main(table, train, report, check):
             print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {settings}")
         print(f"{len(runs)} run(s), {sum(not r.finished for r in runs)} to do; finished runs are kept in {FLAGS.runs}")
         return
+    code = code_version(train.__module__)  # that the runs are made with, whatever is edited meanwhile
     failed = make(runs, train)
     runs = [run for run in runs if run.finished]
     if not runs:
@@ -128,7 +129,7 @@ def _main(table, train, report, check):
         "Same for all rows: " + ", ".join(f"{k} {v}" for k, v in same.items() if k not in ("data", "seed")) + ".",
     ]
     versions = {n: importlib.metadata.version(n) for n in LIBRARIES}
-    payload = {"command": command, "versions": versions, "code": code_version(train.__module__), "runs": records}
+    payload = {"command": command, "versions": versions, "code": code, "runs": records}
     print("\n" + tables.write(table, FLAGS.out, name, head, results, payload, sections, figures))
     print(f"\nWritten: {os.path.relpath(FLAGS.out)}/{name}.md, .json" + "".join(f", _{key}.png" for key in figures))
     if failed:

@@ -5,7 +5,8 @@
 
 What you will see: 16 rows, on synthetic metal unless `--data` names a folder. The paper's 5 runs of 100
 epochs want a GPU: `--rows`, `--positions`, `--runs` and `--epochs` make less of it, and the table says so.
-Its accuracies fit 100 normal test pictures beside 71 abnormal ones, where Table 4 prints 71 and 71 (--protocol=accuracy).
+Its accuracies fit 100 normal test pictures beside 71 abnormal ones, where Table 4 prints 71 and 71
+(`--protocol=accuracy`).
 """
 
 from experiments import study, takimoto

@@ -15,6 +15,8 @@ COLUMNS = ("path", "score", "verdict", "confidence", "error")
 def run(verb, words, flags):
     """Runs one verb; returns the exit status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     logging.basicConfig(format="%(message)s", level=logging.ERROR)  # warnings are printed where they belong
     try:
         return globals()[f"_{verb}"](*([words[0], words[1:]] if verb in ("score", "inspect") else words), flags)
@@ -24,8 +26,8 @@ def run(verb, words, flags):
     except BrokenPipeError:  # the reader of our lines has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-        print(f"fsad {verb}: {error}", file=sys.stderr)
+    except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
+        print(f"fsad {verb}: {error or type(error).__name__}", file=sys.stderr)
         return 2
 
 
@@ -73,7 +75,12 @@ def _fit(flags):
     names = ("backbone", "weights", "side", "epochs", "false_alarm_rate", "miss_rate", "max_references", "seed")
     given = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
     with _quiet():
+        from fsad import pictures, storage
         from fsad.detector import Detector
+    storage.replacing(flags.out, "a detector", "detector.json")  # what cannot be written is better known now
+    if flags.inspect:
+        pictures.find(flags.inspect)
+        Path(flags.report).parent.mkdir(parents=True, exist_ok=True)
     detector = Detector(flags.recipe, **given).fit(flags.good, flags.defect)
     detector.save(flags.out)
     print(_description(detector))
@@ -102,7 +109,7 @@ def _score(folder, paths, flags):
             for table in tables:
                 table.writerow(["" if value is None else value for value in row.values()])
             if objects:
-                objects.write(json.dumps(row, ensure_ascii=False) + "\n")
+                objects.write(json.dumps(row) + "\n")
                 objects.flush()
             sys.stdout.flush()
     return int(failed > 0)
@@ -115,7 +122,7 @@ def _finished(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     try:
-        with open(unfinished, "w", encoding="utf-8", newline="", buffering=1) as file:
+        with open(unfinished, "w", encoding="utf-8", errors="backslashreplace", newline="", buffering=1) as file:
             yield file
     except BaseException:
         print(f"Not finished; the lines so far are in {unfinished}", file=sys.stderr)
@@ -187,15 +194,17 @@ def _evaluate(folder, data, flags):
     print("\nAUROC by type: " + ", ".join(f"{kind} {value:.3f}" for kind, value in found["auroc_by_kind"].items()))
     if found["pixel_auroc"] is not None:
         print(f"Pixel AUROC of the maps: {found['pixel_auroc']:.3f}")
-    reasons = [reason for _, reason in found["left_out"]]
-    for reason in sorted(set(reasons)):
-        print(f"Left out: {reasons.count(reason)} ({reason})")
+    reasons = {}
+    for name, reason in found["left_out"]:
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in sorted(reasons.items()):
+        print(f"Left out: {len(names)} ({reason}), such as {names[0]}")
     if flags.json:
         with _finished(flags.json) as file:
-            json.dump(found, file, indent=1, ensure_ascii=False)
+            json.dump(found, file, indent=1)
             file.write("\n")
         print(f"Written: {flags.json}")
-    return 0
+    return int(any(reason not in evaluation.EXPECTED for reason in reasons))
 
 
 def _export(folder, flags):
@@ -205,7 +214,7 @@ def _export(folder, flags):
 
         found = export.export(detector, flags.format, flags.out, flags.pictures, flags.int8)
     print(
-        f"Written: {found['path']}\nOn {found['pictures']} pictures its score differs by at most "
+        f"Written: {found['path']}\nOn {found['pictures']} {found['checked_on']} its score differs by at most "
         f"{found['largest_difference']:.2g} from the detector's; verdicts changed: {found['verdicts_changed']}"
     )
     return 0

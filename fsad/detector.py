@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import datetime
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,7 +70,10 @@ class Detector:
     ):
         if recipe not in recipes.RECIPES:
             raise ValueError(f"Expected a recipe among {', '.join(recipes.RECIPES)}. Received: {recipe!r}")
-        self.recipe, self.settings = recipe, settings
+        if max_references < 1 or folds < 0:
+            raise ValueError(f"Expected max_references >= 1 and folds >= 0. Received: {max_references} and {folds}")
+        self.recipe = recipe
+        self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
         self.options = fitting.Options(false_alarm_rate, miss_rate, max_references, folds, seed)
         self.fitted = self._compiled = None
 
@@ -121,12 +125,12 @@ class Detector:
         return siamese.against(fitted.model, embeddings, tf.constant(fitted.references), fitted.reduction)
 
     def stream(self, given, threshold=None, maps=False):
-        """Yields a `Finding` a picture, in order, as each is done; ``picture`` is set. Bad files come with ``error``.
+        """Yields a `Finding` a picture, in order, as each is done. Bad files come with ``error``.
 
         Args:
             given: paths, folders, globs or arrays (`fsad.pictures.find`).
             threshold: in place of the detector's own.
-            maps: also give the map.
+            maps: also give the map, and the picture as read.
         """
         judge, found, fitted = self._traced(), pictures.find(given), self._known()
         cut = fitted.threshold.value if threshold is None else threshold
@@ -134,14 +138,14 @@ class Detector:
         def read(item):
             try:
                 picture = item.read()
-                return picture, images.resize(picture, self.side)
+                return picture if maps else None, images.resize(picture, self.side)
             except images.ImageError as error:
                 return error
 
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             ahead, waiting = collections.deque(), iter(found)
             for start in range(0, len(found), BATCH):
-                while len(ahead) < 3 * BATCH and (item := next(waiting, None)) is not None:
+                while len(ahead) < 2 * BATCH and (item := next(waiting, None)) is not None:
                     ahead.append((item, pool.submit(read, item)))
                 batch = [ahead.popleft() for _ in range(min(BATCH, len(found) - start))]
                 batch = [(item, future.result()) for item, future in batch]
@@ -196,10 +200,10 @@ class Detector:
         found = pictures.find(given)
         if len(found) != 1:
             raise ValueError(f"Expected one picture to explain. Received: {len(found)}")
-        (finding,) = self.stream(given, maps=method != "saliency")
+        (finding,) = self.stream(given, maps=True)
         if finding.error:
             raise images.ImageError(finding.name, finding.error)
-        if method == "saliency":
+        if method == "saliency" and self._known().map_range is not None:
             heat = self._saliency(images.resize(finding.picture, self.side))
             finding = dataclasses.replace(finding, map=heat)
         return finding
@@ -278,6 +282,6 @@ def load(folder):
             **{k: note[k] for k in ("weights", "reduction")},
             **{k: tuple(note[k]) for k in ("warnings", "training")},
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise storage.DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from error
     return detector

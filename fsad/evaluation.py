@@ -1,15 +1,14 @@
 """How well a detector does on labelled pictures it has not seen."""
 
-import logging
+from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fsad import duplicates, images, metrics, pictures
+from fsad import duplicates, images, metrics, pictures, storage
 
-log = logging.getLogger(__name__)
-
+KNOWN, UNLABELLED = EXPECTED = ("shows a part the detector was fitted with", "no label")
 NAMES = ("auroc", "f1", "precision", "recall", "accuracy")
 
 
@@ -34,30 +33,27 @@ def evaluate(detector, given, progress=True):
         ValueError: no labels, or not both good and defective pictures that can be used.
     """
     found = pictures.find(given)
-    if any(p.label is None for p in found):
+    if all(p.label is None for p in found):
         raise ValueError(
             f"{given}: expected a folder that tells good from defective (good/ and defect/, or as MVTec AD). "
-            f"Received: no label for {next(p.name for p in found if p.label is None)}"
+            f"Received: no label for {found[0].name}"
         )
-    kept, signatures, areas, left_out = [], [], [], []
-    stream = detector.stream(given, maps=any(p.mask for p in found))
+    kept, signatures, areas = [], [], []
+    left_out = [[p.name, UNLABELLED] for p in found if p.label is None]
+    stream = (f for f in detector.stream(given, maps=True) if f.label is not None)
     for f in tqdm(stream, total=len(found), desc="scoring", unit="picture", disable=not progress, leave=False):
         if f.error:
             left_out.append([f.name, f.error])
             continue
-        kept.append(f)
+        kept.append(f.bare())
         signatures.append(duplicates.signature(f.picture))
         try:
             areas.append(pixel_auroc(f.map, f.mask))
         except images.ImageError as error:
             left_out.append([str(f.mask), f"mask: {error.reason}"])
             areas.append(None)
-        kept[-1] = f.bare()
-    seen = detector.fitted.signatures
-    parts = [None] * len(seen) + [f.part for f in kept]
-    groups = duplicates.groups([*seen, *signatures], known=parts)
-    known = np.isin(groups[len(seen) :], groups[: len(seen)])
-    left_out += [[f.name, "shows a part the detector was fitted with"] for f, k in zip(kept, known, strict=True) if k]
+    known, groups = known_parts(detector, kept, signatures)
+    left_out += [[f.name, KNOWN] for f, k in zip(kept, known, strict=True) if k]
     rows = np.flatnonzero(~known)
     labels, scores = np.array([kept[k].label for k in rows], int), np.array([kept[k].score for k in rows])
     if len(set(labels.tolist())) < 2:
@@ -66,7 +62,7 @@ def evaluate(detector, given, progress=True):
             f"Received: {(labels == 0).sum()} good and {(labels == 1).sum()} defective; {len(left_out)} left out"
         )
     cut = detector.threshold.value
-    draw = {"labels": labels, "scores": scores, "groups": groups[len(seen) :][rows], "threshold": cut}
+    draw = {"labels": labels, "scores": scores, "groups": groups[rows], "threshold": cut}
     bounds = metrics.interval(_statistic, [draw], np.random.default_rng(0))
     kinds = [kept[k].kind for k in rows]
     measured = [areas[k] for k in rows if areas[k] is not None]
@@ -81,6 +77,26 @@ def evaluate(detector, given, progress=True):
         "pixel_auroc": float(np.mean(measured)) if measured else None,
         "left_out": left_out,
     }
+
+
+def known_parts(detector, findings, signatures):
+    """Which pictures show a part the detector was fitted with, by their bytes or as near-duplicates.
+
+    Args:
+        detector: a fitted `fsad.Detector`.
+        findings: `fsad.detector.Finding` of the pictures.
+        signatures: theirs, as `fsad.duplicates.signature` makes them.
+
+    Returns:
+        ``(known, groups)``: bool ``(n,)``, and the group of each picture among these, int ``(n,)``.
+    """
+    seen = detector.fitted.signatures
+    groups = duplicates.groups([*seen, *signatures], known=[None] * len(seen) + [f.part for f in findings])
+    trained = {record["sha256"] for record in detector.fitted.training} - {None}
+    paths = [Path(f.name) for f in findings]
+    same = np.array([path.is_file() and storage.sha256(path) in trained for path in paths], bool)
+    groups, taken = groups[len(seen) :], set(groups[: len(seen)])
+    return same | np.isin(groups, list(taken | set(groups[same]))), groups
 
 
 def _statistic(labels, scores, threshold):

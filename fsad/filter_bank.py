@@ -12,6 +12,7 @@ from keras import layers, ops
 SCALES = (1, 2, 4)  # pixels
 ORIENTATIONS = 6
 STRIDE = 16
+FLOOR = 0.01  # of the magnitudes: a few gray levels
 _REACH = 12
 
 
@@ -31,7 +32,7 @@ def kernels():
 
 
 def build(picture, prepared):
-    """The model from ``picture`` over ``prepared``, RGB in [0, 1], to magnitudes ``(batch, h, w, 78)``, >= 0."""
+    """From RGB ``prepared``, in [0, 1], to magnitudes and a constant: ``(batch, h, w, 79)``, >= 0."""
     gray = ops.mean(prepared, axis=-1, keepdims=True)
     weights = kernels()
     filters = layers.Conv2D(weights.shape[-1], weights.shape[0], use_bias=False, trainable=False, name="filters")
@@ -43,4 +44,6 @@ def build(picture, prepared):
         layers.AveragePooling2D(STRIDE, padding="same", name="average_magnitude")(magnitude),
         layers.MaxPooling2D(STRIDE, padding="same", name="largest_magnitude")(magnitude),
     ]
+    # Where nothing is to be seen, what is left of rounding would otherwise be scaled up to a direction of its own.
+    pooled.append(FLOOR * ops.ones_like(pooled[0][..., :1]))
     return keras.Model(picture, layers.Concatenate(name="magnitudes")(pooled), name="backbone")

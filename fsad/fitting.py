@@ -12,6 +12,7 @@ from fsad import duplicates, images, pictures, recipes, scoring, storage, thresh
 
 log = logging.getLogger(__name__)
 
+MOST = 400  # pictures of a role that are read; more of them would fill the memory and move the threshold little
 THUMBNAIL = 160  # pixels a side of the references kept for reports
 
 
@@ -74,9 +75,21 @@ def fit(name, settings, options, good, defect=None, progress=True):
     warnings = []
     if recipe.weights == "fixed" and settings.get("backbone") != "filter_bank":
         warnings.append(_NO_WEIGHTS)
+    if recipe.weights == "random" and recipe.pair is None:
+        warnings.append("Random weights tell nothing about a part unless they are trained.")
+    if options.miss_rate is not None and not listed["defective"]:
+        raise ValueError("Expected defective pictures to aim at a miss rate. Received: none")
+    for role, found in listed.items():
+        if len(found) > MOST:
+            listed[role] = [found[k] for k in np.sort(rng.permutation(len(found))[:MOST])]
+            warnings.append(f"Of {len(found)} {role} pictures {MOST} were drawn.")
     records, arrays, signatures = _read(listed, recipe.side, warnings, progress)
     groups = duplicates.groups(signatures)
     roles = np.array([record["role"] for record in records])
+    if len(set(groups[roles == "good"])) < 2:
+        groups = np.unique(arrays.reshape(len(arrays), -1), axis=0, return_inverse=True)[1].reshape(-1)
+        if len(set(groups[roles == "good"])) > 1:
+            warnings.append("All good pictures look like photographs of one part; each is taken for a part of its own.")
     _check(name, recipe, roles, groups, records, warnings)
     is_good = roles == "good"
 
@@ -98,6 +111,8 @@ def fit(name, settings, options, good, defect=None, progress=True):
     threshold = thresholds.choose(
         scores[known & is_good], scores[known & ~is_good], options.false_alarm_rate, options.miss_rate, held_out
     )
+    if lost := int((~known & ~is_good).sum()):
+        warnings.append(f"{lost} defective pictures have no held-out score: too few parts to train without them.")
     warnings += threshold.warnings
     map_range = None
     if maps is not None:
@@ -157,7 +172,7 @@ def _check(name, recipe, roles, groups, records, warnings):
     if parts["good"] < 2:
         raise ValueError(
             f"Expected good pictures of at least 2 different parts: one is compared with the other to set the "
-            f"threshold. Received: {(roles == 'good').sum()} pictures of {parts['good']}"
+            f"threshold. Received: {(roles == 'good').sum()} pictures, all near-duplicates of {records[0]['name']}"
         )
     if recipe.pair is not None and not parts["defective"]:
         raise ValueError(f"Expected defective pictures: the recipe {name} learns from them. Received: none")

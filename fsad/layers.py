@@ -91,7 +91,7 @@ class NearestPatch(keras.layers.Layer):
     def call(self, inputs):
         reference, picture = (ops.reshape(e, (-1, e.shape[1] * e.shape[2], e.shape[3])) for e in _two(inputs))
         likeness = ops.matmul(picture, ops.transpose(reference, (0, 2, 1)))  # (B, P, P)
-        return self._farthest(1.0 - ops.max(likeness, axis=2))[:, None]
+        return self._farthest(ops.maximum(1.0 - ops.max(likeness, axis=2), 0.0))[:, None]
 
     def against(self, references, pictures):
         """Pictures ``(B, h, w, C)`` against all references ``(R, h, w, C)`` at once.
@@ -105,7 +105,8 @@ class NearestPatch(keras.layers.Layer):
         patches = height * width
         pool = ops.reshape(references, (count * patches, channels))
         likeness = ops.matmul(ops.reshape(pictures, (-1, channels)), ops.transpose(pool))
-        apart = 1.0 - ops.max(ops.reshape(likeness, (-1, patches, count, patches)), axis=3)  # (B, P, R)
+        likeness = ops.max(ops.reshape(likeness, (-1, patches, count, patches)), axis=3)  # (B, P, R)
+        apart = ops.maximum(1.0 - likeness, 0.0)  # rounding must not make it negative
         nearest = ops.min(apart, axis=2)
         each = self._farthest(ops.reshape(ops.transpose(apart, (0, 2, 1)), (-1, patches)))
         return self._farthest(nearest), ops.reshape(each, (-1, count)), ops.reshape(nearest, (-1, height, width))

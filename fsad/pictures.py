@@ -32,9 +32,9 @@ def find(pictures):
 
     Args:
         pictures: a path, folder or glob; an array, uint8 RGB ``(H, W, 3)`` or gray ``(H, W)``, or a stack
-            ``(n, H, W, 3)``; or several of these in a list. A folder in a layout of `fsad.datasets` gives
-            labelled pictures without its masks; any other folder gives every picture file below it.
-            Hidden files and files that do not end like a picture are passed over, unless named.
+            ``(n, H, W, 3)``; or several of these in a list. A folder gives every picture file below it but
+            masks, with labels where it has a layout of `fsad.datasets`. Hidden files and files that do not
+            end like a picture are passed over, unless named.
 
     Returns:
         A list of `Picture`. A named file that is missing is in it: reading it says so.
@@ -70,15 +70,20 @@ def _folder(folder):
         dataset = datasets.load(folder)
     except ValueError:  # no layout with labels
         dataset = None
+    told, passed_over = {}, set()
     if dataset is not None and dataset.layout != "classes":
-        return [Picture(str(s.path), s.path, s.label, s.kind, s.mask, s.part) for s in dataset.samples]
-    below = sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and not p.is_dir())
-    inner = [(p, p.relative_to(folder).parts) for p in below]
-    return [
-        Picture(str(p), p)
-        for p, names in inner
-        if not any(name.startswith(".") for name in names) and not {n.lower() for n in names[:-1]} & set(datasets.MASKS)
-    ]
+        told = {s.path: s for s in dataset.samples}
+        passed_over = {s.mask for s in dataset.samples} | {path for path, _ in dataset.skipped}
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and not p.is_dir()):
+        names = path.relative_to(folder).parts
+        masks = {name.lower() for name in names[:-1]} & set(datasets.MASKS)
+        if path in told:
+            s = told[path]
+            found.append(Picture(str(path), path, s.label, s.kind, s.mask, s.part))
+        elif not masks and path not in passed_over and not any(name.startswith(".") for name in names):
+            found.append(Picture(str(path), path))
+    return found
 
 
 def _arrays(array, number):

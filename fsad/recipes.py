@@ -76,6 +76,8 @@ def patches(backbone="mobilenet", weights="imagenet", layer=None, side=320, shar
         side: input side in pixels.
         share: share of the farthest patches that make the score.
     """
+    if side < 32:
+        raise ValueError(f"Expected a side of at least 32 pixels: a patch is 16. Received: {side}")
     if backbone not in PATCH_LAYERS and layer is None:
         raise ValueError(f"Expected a backbone of {', '.join(PATCH_LAYERS)}, or a layer. Received: {backbone!r}")
     if weights == "imagenet" and backbones.source(backbone, weights) == "unreachable":

@@ -51,10 +51,15 @@ def save(folder, model, arrays, note):
         np.savez_compressed(unfinished / "references.npz", **arrays)
         versions = {"keras": keras.__version__, "numpy": np.__version__}
         files = {name: sha256(unfinished / name) for name in NAMES}
-        text = json.dumps(
-            {"format": FORMAT, **note, "versions": versions, "files": files}, indent=1, ensure_ascii=False
-        )
+        note = json.loads(json.dumps({"format": FORMAT, **note, "versions": versions, "files": files}))
+        text = json.dumps({**note, "sha256": _digest(note)}, indent=1)
         (unfinished / "detector.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _digest(note):
+    """SHA-256 of a note without its own."""
+    rest = {k: v for k, v in note.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 class replacing:
@@ -64,7 +69,7 @@ class replacing:
     """
 
     def __init__(self, folder, what, mark):
-        self.folder = Path(folder)
+        self.folder = Path(folder).resolve()  # a link stays, what it points to is replaced
         occupied = self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir()))
         if occupied and not (self.folder / mark).is_file():
             raise FileExistsError(f"{folder}: expected nothing there, or {what} to replace. Received: other files")
@@ -75,16 +80,18 @@ class replacing:
         return self.unfinished
 
     def __exit__(self, failed, *_):
-        if not failed:
-            os.chmod(self.unfinished, 0o755)
-            if self.folder.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-old-", dir=self.folder.parent))
-                os.replace(self.folder, old)
-                os.replace(self.unfinished, self.folder)
-                shutil.rmtree(old)
-            else:
-                os.replace(self.unfinished, self.folder)
-        shutil.rmtree(self.unfinished, ignore_errors=True)
+        old = self.unfinished.with_name(self.unfinished.name + "-old")
+        try:
+            if not failed:
+                os.chmod(self.unfinished, 0o755)
+                if self.folder.exists():
+                    os.rename(self.folder, old)
+                os.rename(self.unfinished, self.folder)
+        finally:
+            if old.exists() and not self.folder.exists():
+                os.rename(old, self.folder)
+            for rubbish in (self.unfinished, old):
+                shutil.rmtree(rubbish, ignore_errors=True)
 
 
 def read_note(folder):
@@ -103,6 +110,8 @@ def read_note(folder):
         raise DetectorError(folder, "expected the folder of a saved detector. Received: no detector.json") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from None
+    if number <= FORMAT and note.get("sha256") != _digest(note):
+        raise DetectorError(folder, "detector.json is damaged: its SHA-256 is not the one it names")
     if number > FORMAT:
         writer = note.get("fsad", "unknown")
         raise DetectorError(
@@ -142,9 +151,9 @@ def _plain_layers(folder):
         item = waiting.pop()
         if isinstance(item, dict):
             module, name = item.get("module"), item.get("class_name")
-            registered = str(item.get("registered_name") or name)
+            ours = str(item.get("registered_name")).startswith("fsad>") and str(module).startswith("fsad.")
             known = module is None or module == "keras" or str(module).startswith("keras.")
-            if name is not None and (name in ("Lambda", "__lambda__") or not (known or registered.startswith("fsad>"))):
+            if name is not None and (name in ("Lambda", "__lambda__") or not (known or ours)):
                 raise DetectorError(folder, f"model.keras holds {module}.{name}, which fsad does not load")
             waiting += item.values()
         elif isinstance(item, list):

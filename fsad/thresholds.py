@@ -11,6 +11,7 @@ import math
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+MIN_GOOD = 8
 MIN_DEFECTIVE = 4  # fewer defective scores do not place a cut by themselves
 
 
@@ -84,8 +85,11 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
         if len(defective) and defective[0] > max(value, good[-1]):
             value = (max(value, good[-1]) + defective[0]) / 2
             how = f"middle of the gap between {len(good)} good and {len(defective)} defective held-out scores"
-        warnings = [_uncertain(len(good), len(defective)), *warnings]
     value, warnings = np.float32(value), list(warnings)
+    if len(defective) < MIN_DEFECTIVE:
+        warnings.insert(0, _uncertain(len(defective)))
+    if len(good) < MIN_GOOD:
+        warnings.append(f"Only {len(good)} good pictures have a held-out score: expect false alarms; give 16 or more.")
     if missed := int((defective <= value).sum()):
         warnings.append(f"{missed} of the {len(defective)} defective pictures given score below the threshold.")
     if alarms := int((good > value).sum()):
@@ -149,9 +153,9 @@ def _by_misses(defective, rate):
     ]  # fmt: skip
 
 
-def _uncertain(good, defective):
-    seen = "No defective picture was given" if not defective else f"Only {defective} defective were given"
-    return f"{seen}: how many defects are missed is not known, and {good} good pictures set the threshold."
+def _uncertain(defective):
+    seen = "No defective picture was" if not defective else f"Only {defective} defective picture(s) were"
+    return f"{seen} given: how many defects are missed is not known."
 
 
 def _scale(good, defective, value):

@@ -73,6 +73,20 @@ def test_forty_bad_files_among_a_hundred_good_ones(detector, parts, tmp_path, ca
         assert reason in rows[f"{name}.png"]["error"]
 
 
+def test_file_names_need_not_be_text(detector, parts, tmp_path, capsys):
+    odd = os.fsdecode(bytes(tmp_path) + b"/caf\xe9.png")
+    shutil.copy(parts / "test" / "hole" / "001.png", odd)
+    assert cli.main(["score", detector, odd, f"--csv={tmp_path}/s.csv", f"--jsonl={tmp_path}/s.jsonl"]) == 0
+    assert "caf\\udce9.png" in (tmp_path / "s.csv").read_text()
+    assert cli.main(["inspect", detector, odd, f"--report={tmp_path}/r.html"]) == 0
+
+
+def test_what_cannot_be_written_is_known_before_the_fit(parts, tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert cli.main(["fit", f"--good={parts}/train/good", f"--out={tmp_path}"]) == 2
+    assert "other files" in capsys.readouterr().err
+
+
 def test_explain_evaluate_export_and_check(detector, parts, tmp_path, capsys):
     assert cli.main(["explain", detector, f"{parts}/test/hole/001.png", f"--out={tmp_path}/why.png"]) == 0
     with Image.open(tmp_path / "why.png") as picture:

@@ -109,7 +109,7 @@ def test_explains_by_each_method(fitted, parts):
 
 @pytest.mark.parametrize(
     ("good", "message"),
-    [("test", "which its folder says is color"), ("train/good/000.png", "Received: 1 pictures of 1")],
+    [("test", "which its folder says is color"), ("train/good/000.png", "Received: 1 pictures, all near-dup")],
 )
 def test_refuses_to_fit(parts, good, message):
     with pytest.raises(ValueError, match=message):
@@ -130,3 +130,31 @@ def test_same_picture_on_both_sides_is_told(parts, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         fsad.Detector(backbone="filter_bank", side=96).fit(parts / "train" / "good", same, progress=False)
     assert "given as good and as defective" in caplog.text
+
+
+def test_a_flat_background_scores_the_same_alone_and_in_a_batch(rng):
+    """Where nothing is to be seen, rounding must not become a direction."""
+    pictures = np.full((9, 96, 96, 3), 248, np.uint8)
+    pictures[:, 32:64, 32:64] = rng.integers(0, 256, (9, 32, 32, 3))
+    for background in (248, 0):
+        pictures[:, :16] = background
+        detector = fsad.Detector(backbone="filter_bank", side=96).fit(pictures, progress=False)
+        assert np.allclose(detector.score(pictures), [detector.score(p)[0] for p in pictures], atol=1e-5)
+        assert detector.score(pictures).max() < 1e-4  # they are the references
+
+
+def test_fewer_than_twenty_pictures_of_one_outline_are_still_different_parts(rng, caplog):
+    y, x = np.mgrid[-48:48, -48:48]
+    ring = 255 * ((np.hypot(x, y) > 20) & (np.hypot(x, y) < 40))[..., None]
+    pictures = np.clip(ring + rng.normal(0, 12, (8, 96, 96, 1)), 0, 255).astype(np.uint8).repeat(3, -1)
+    detector = fsad.Detector(backbone="filter_bank", side=96).fit(pictures, progress=False)
+    assert len(detector.threshold.good) == 8 and "each is taken for a part of its own" in caplog.text
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="max_references >= 1"):
+        fsad.Detector(max_references=0)
+    with pytest.raises(ValueError, match="side of at least 32"):
+        fsad.Detector(side=8).fit(np.zeros((2, 20, 20, 3), np.uint8), progress=False)
+    with pytest.raises(ValueError, match=r"miss rate. Received: none"):
+        fsad.Detector(miss_rate=0.1, backbone="filter_bank").fit(np.zeros((2, 20, 20, 3), np.uint8), progress=False)

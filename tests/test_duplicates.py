@@ -50,3 +50,13 @@ def test_few_and_blank_pictures():
 def test_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="Received"):
         duplicates.pairs(np.zeros((3, 10, 10)))
+
+
+def test_a_shared_outline_does_not_make_few_pictures_one_part(rng):
+    """Below 20 pictures the mean cannot be taken out: eight rings, each with a texture of its own."""
+    y, x = np.mgrid[-64:64, -64:64]
+    ring = 200.0 * ((np.hypot(x, y) > 24) & (np.hypot(x, y) < 52))
+    texture = [cv2.resize(rng.normal(0, 25, (32, 32)), (128, 128)) for _ in range(8)]
+    rings = [np.clip(ring + t, 0, 255).astype(np.uint8)[..., None].repeat(3, -1) for t in texture]
+    signatures = [duplicates.signature(p) for p in (*rings, rings[0])]
+    assert len(set(duplicates.groups(signatures))) == 8  # the ninth is the first again

@@ -32,6 +32,14 @@ def test_a_folder_without_a_layout_gives_every_picture_below(tmp_path):
     assert names == ["a.JPG", "b/2.png", "link.png"]  # the broken link: reading it says why
 
 
+def test_nothing_beside_the_known_folders_is_passed_over(tmp_path):
+    for name in ("a.png", "good/c.png", "bad/d.png", "bad/deep/e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(b"?")
+    found = {os.path.relpath(p.name, tmp_path).replace(os.sep, "/"): p.label for p in pictures.find(tmp_path)}
+    assert found == {"a.png": None, "good/c.png": 0, "bad/d.png": 1, "bad/deep/e.png": 1}
+
+
 def test_arrays():
     stack = np.zeros((2, 20, 30, 3), np.uint8)
     assert [p.name for p in pictures.find([stack, np.ones((20, 20), np.uint8)])] == ["array 0", "array 1", "array 2"]

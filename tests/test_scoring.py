@@ -41,7 +41,7 @@ def test_patches_pool_their_references():
     recipe = recipes.patches("filter_bank", side=64, share=0.5)
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     e = scoring.embed(recipe.model, pictures)
-    assert e.shape == (3, 4, 4, 78) and np.allclose(np.linalg.norm(e, axis=-1), 1, atol=1e-5)
+    assert e.shape == (3, 4, 4, 79) and np.allclose(np.linalg.norm(e, axis=-1), 1, atol=1e-5)
     found = siamese.against(recipe.model, tf.constant(e[:1]), tf.constant(e[1:]))
     d = 1 - np.einsum("ijc,rklc->ijrkl", e[0], e[1:]).max((3, 4))  # patch to nearest patch of each reference
     assert np.allclose(found["map"][0], d.min(2), atol=1e-5)

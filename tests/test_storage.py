@@ -15,8 +15,9 @@ def folder(fitted, tmp_path):
 
 
 def edit(folder, **changes):
-    note = json.loads((folder / "detector.json").read_text())
-    (folder / "detector.json").write_text(json.dumps({**note, **changes}))
+    """Changes the note, and its hash with it, as someone who means it would."""
+    note = {**json.loads((folder / "detector.json").read_text()), **changes}
+    (folder / "detector.json").write_text(json.dumps({**note, "sha256": storage._digest(note)}))
 
 
 def test_note_names_versions_hashes_and_training_files(folder, parts):
@@ -40,11 +41,28 @@ def test_damage_is_found(folder, name):
         fsad.load(folder)
 
 
+def test_a_note_that_was_damaged_is_found(folder):
+    text = (folder / "detector.json").read_text()
+    (folder / "detector.json").write_text(text.replace('"value": 0.', '"value": 9.'))
+    with pytest.raises(storage.DetectorError, match=r"detector.json is damaged: its SHA-256"):
+        fsad.load(folder)
+
+
+def test_saving_over_a_link_replaces_what_it_points_to(fitted, folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    fitted.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and fsad.load(tmp_path / "link").threshold == fitted.threshold
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["detector", "link"]
+
+
 def test_refuses_newer_formats_and_broken_notes(folder, tmp_path):
     edit(folder, format=2, fsad="9.0")
     with pytest.raises(storage.DetectorError, match=r"Received: 2, by fsad 9.0; update fsad"):
         fsad.load(folder)
-    edit(folder, format=1, threshold={"value": 1})
+    edit(folder, format=1, threshold=[])
+    with pytest.raises(storage.DetectorError, match=r"detector.json is damaged"):
+        fsad.load(folder)
+    edit(folder, threshold={"value": 1})
     with pytest.raises(storage.DetectorError, match=r"detector.json is damaged"):
         fsad.load(folder)
     (folder / "detector.json").write_text("{")

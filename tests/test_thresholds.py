@@ -20,7 +20,7 @@ def test_without_defective_pictures_the_good_ones_set_it_and_it_says_so():
     good = np.arange(1, 17) / 100  # 16 support 1 in 17: their largest
     found = thresholds.choose(good)
     assert found.value == pytest.approx(0.16)
-    assert "0.0588" in found.how and "No defective picture" in found.warnings[0]
+    assert "0.0588" in found.how and "No defective picture was given" in found.warnings[0]
     assert not any("support" in text for text in found.warnings)
 
 

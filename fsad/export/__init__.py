@@ -8,18 +8,15 @@ its scores differ by more than `TOLERANCE`.
 """
 
 import importlib
-import logging
 from pathlib import Path
 
 import numpy as np
 
 from fsad import images, pictures
 
-log = logging.getLogger(__name__)
-
-# Largest difference of a score that passes.
-TOLERANCE = {"saved_model": 1e-4, "onnx": 1e-4, "openvino": 5e-3, "litert": 1e-4}
-FORMATS = tuple(TOLERANCE)
+TOLERANCE = 1e-4  # largest difference of a score that passes
+MOST = 200  # pictures an export is checked on
+FORMATS = ("saved_model", "onnx", "openvino", "litert")
 
 
 class ExportError(RuntimeError):
@@ -39,26 +36,27 @@ def export(detector, format, path, given=None, int8=False):
             by design; the difference is told, not refused.
 
     Returns:
-        A dict: ``path``, ``pictures`` (how many were compared), ``largest_difference`` of a score and
-        ``verdicts_changed``.
+        A dict: ``path``; ``checked_on``, what was compared, and ``pictures``, how many; ``largest_difference`` of
+        a score; ``verdicts_changed``.
 
     Raises:
         ExportError: scores differ, or a package is missing.
     """
-    checked = _pictures(detector, given)
+    what, checked = _pictures(detector, given)
     score = write(detector, format, path, checked, int8)
     expected = np.concatenate([detector.judge(p[None])["score"].numpy() for p in checked])
     received = np.concatenate([np.asarray(score(p[None])).reshape(-1) for p in checked])
     difference = float(np.abs(received - expected).max())
-    if not int8 and not difference <= TOLERANCE[format]:
+    if not int8 and not difference <= TOLERANCE:
         _writer(format).remove(Path(path))
         raise ExportError(
-            f"{path}: expected scores within {TOLERANCE[format]:g} of the detector's on {len(checked)} pictures. "
+            f"{path}: expected scores within {TOLERANCE:g} of the detector's on {len(checked)} pictures. "
             f"Received: {difference:.2g} apart. Removed."
         )
     cut = detector.threshold.value
     changed = int(((received > cut) != (expected > cut)).sum())
-    return {"path": str(path), "pictures": len(checked), "largest_difference": difference, "verdicts_changed": changed}
+    return {"path": str(path), "checked_on": what, "pictures": len(checked), "largest_difference": difference,
+            "verdicts_changed": changed}  # fmt: skip
 
 
 def write(detector, format, path, representative=None, int8=False):
@@ -72,7 +70,7 @@ def write(detector, format, path, representative=None, int8=False):
         raise ValueError(f"Expected a format among {', '.join(FORMATS)}. Received: {format!r}")
     if int8 and format != "litert":
         raise ValueError(f"Expected int8 for litert only. Received: {format}")
-    representative = _pictures(detector, None) if int8 and representative is None else representative
+    representative = _pictures(detector, None)[1] if int8 and representative is None else representative
     try:
         return _writer(format).write(detector, Path(path), **({"representative": representative} if int8 else {}))
     except ImportError as error:
@@ -85,13 +83,15 @@ def _writer(format):
 
 
 def _pictures(detector, given):
-    """uint8 ``(n, side, side, 3)`` to check on, at most 200."""
+    """``(what, uint8 (n, side, side, 3))`` to check on, at most `MOST`."""
     if given is None:
-        found = [Path(record["name"]) for record in detector.fitted.training]
-        found = [path for path in found if path.is_file()]
-        if not found:
-            log.warning("The training pictures are not where they were: checked on the small copies of the references")
-            return np.stack([images.resize(p, detector.side) for p in detector.fitted.thumbnails])
+        what = "training pictures"
+        paths = [Path(record["name"]) for record in detector.fitted.training]
+        found = pictures.find([path for path in paths if path.is_file()])
     else:
-        found = pictures.find(given)[:200]
-    return images.read_all([getattr(p, "source", p) for p in found], detector.side)
+        what, found = "pictures given", pictures.find(given)
+    rows = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST)).astype(int)) if found else []
+    if len(rows):
+        return what, np.stack([images.resize(found[k].read(), detector.side) for k in rows])
+    small = [images.resize(p, detector.side) for p in detector.fitted.thumbnails]
+    return "small copies of the references, since the training pictures are gone", np.stack(small)

@@ -14,7 +14,7 @@ import jinja2
 import matplotlib
 import numpy as np
 
-from fsad import storage
+from fsad import duplicates, evaluation
 from fsad.explain import overlay
 
 MANY = 200  # pictures; with more of them smaller copies are embedded
@@ -36,11 +36,16 @@ def write(path, detector, findings, count, title="", threshold=None):
         The findings without their pixels, a list.
     """
     side = 384 if count <= MANY else 192
-    items, kept = [], []
-    trained = {record["sha256"] for record in detector.fitted.training} - {None}
+    items, kept, labelled = [], [], []
     for finding in findings:
-        items.append(_item(detector, finding, side, trained))
+        items.append(_item(detector, finding, side))
         kept.append(finding.bare())
+        if finding.label is not None and not finding.error:
+            labelled.append((items[-1], kept[-1], duplicates.signature(finding.picture)))
+    if labelled:
+        used, _ = evaluation.known_parts(detector, [f for _, f, _ in labelled], [s for *_, s in labelled])
+        for (item, *_), known in zip(labelled, used, strict=True):
+            item["used"] = bool(known)
     items.sort(key=lambda item: -item.get("score", -1))
     data = {
         "items": items,
@@ -56,26 +61,26 @@ def write(path, detector, findings, count, title="", threshold=None):
         how=detector.threshold.how if threshold is None else "given by hand",
         warnings=detector.fitted.warnings,
         # "<" would let a file name close the script element.
-        data=json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"),
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(page, encoding="utf-8")
+    unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
     os.replace(unfinished, path)
     return kept
 
 
-def _item(detector, finding, side, trained):
+def _item(detector, finding, side):
     item = {"name": finding.name}
     if finding.label is not None:
-        used = not finding.error and storage.sha256(finding.name) in trained
-        item |= {"label": finding.label, "kind": finding.kind, "used": used}
+        item |= {"label": finding.label, "kind": finding.kind}
     if finding.error:
         return item | {"error": finding.error}
     height, width = finding.picture.shape[:2]
     shrink = min(1.0, side / max(height, width))
-    small = cv2.resize(finding.picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = cv2.resize(finding.picture, size, interpolation=cv2.INTER_AREA)
     item |= {"score": finding.score, "nearest": finding.nearest, "picture": _jpeg(small)}
     if finding.map is not None:
         item["heat"] = _layer(detector.heat(finding))

@@ -36,7 +36,7 @@ const css = name => getComputedStyle(document.documentElement).getPropertyValue(
 const BINS = 48, W = 600, H = 170;
 const bins = Array.from({length: BINS}, () => [0, 0, 0]);
 for (const item of judged) {
-  const bin = Math.min(BINS - 1, Math.floor((item.score - from) / (to - from) * BINS));
+  const bin = Math.max(0, Math.min(BINS - 1, Math.floor((item.score - from) / (to - from) * BINS)));
   bins[bin][item.label === undefined ? 2 : item.label] += 1;
 }
 const tallest = Math.max(1, ...bins.map(b => b[0] + b[1] + b[2]));
@@ -147,7 +147,7 @@ function card(item, position) {
   const body = make("span", {className: "text"},
     make("span", {className: "verdict"}, make("b"), make("span", {className: "sure"})),
     make("span", {textContent: `score ${digits(item.score)}` + (item.kind ? ` · ${item.kind}` : "")}),
-    make("span", {textContent: item.used ? "used to fit" : ""}),
+    make("span", {textContent: item.used ? "part used to fit" : ""}),
     make("span", {className: "mark"}),
     make("span", {className: "name", title: item.name}, make("bdi", {textContent: item.name})));
   const button = make("button", {className: "item"}, make("span", {className: "shot"}, frame(item)), body);
@@ -178,7 +178,7 @@ function set(value) {
   $("slider").value = 1000 * (threshold - from) / (to - from);
   $("slider").setAttribute("aria-valuetext", digits(threshold));
   $("moved").hidden = !moved;
-  $("flag").textContent = `--threshold=${digits(threshold)}`;
+  $("flag").textContent = `--threshold=${Number(threshold.toPrecision(9))}`;
   const bad = judged.filter(defective).length;
   $("n-defective").textContent = bad;
   $("n-good").textContent = judged.length - bad;
@@ -253,7 +253,7 @@ if (failed.length) {
 }
 const used = judged.filter(item => item.used).length;
 $("used").hidden = !used;
-$("used").textContent = `${used} pictures that the detector was fitted with are not counted here.`;
+$("used").textContent = `${used} pictures of parts that the detector was fitted with are not counted here.`;
 histogram();
 if (labelled) { $("quality").hidden = false; roc(); }
 set(threshold);
