@@ -5,10 +5,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ENV = $(VENV)/.installed
 
-.PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 figures benchmark-backbones test lint clean
+.PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 reproduce-table8 reproduce-table9 reproduce-table10 \
+	reproduce-table11 reproduce-table12 reproduce-table13 figures benchmark-backbones test lint clean
 
 help:
 	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   a table of Senarathna and Wijesinghe (2025)"
+	@echo "make reproduce-table8 ... reproduce-table13   a table of Takimoto et al. (2022); ARGS=--dry_run tells the time"
 	@echo "make figures               its figures 3 and 4"
 	@echo "make benchmark-backbones   size and speed of every backbone"
 	@echo "make test | lint | clean   tests; ruff and import contracts; remove the environment and cached runs"
@@ -23,6 +25,10 @@ $(ENV): setup.cfg pyproject.toml
 
 reproduce-table1 reproduce-table2 reproduce-table3: reproduce-table%: $(ENV)
 	$(BIN)/python -m experiments.senarathna_table$* $(ARGS)
+
+reproduce-table8 reproduce-table9 reproduce-table10 reproduce-table11 reproduce-table12 reproduce-table13: \
+		reproduce-table%: $(ENV)
+	$(BIN)/python -m experiments.takimoto_table$* $(ARGS)
 
 figures: $(ENV)
 	$(BIN)/python -m experiments.figures $(ARGS)

@@ -45,7 +45,9 @@ def check(settings):
         raise ValueError(f"Expected --hold_out among {types}. Received: {settings['hold_out']}")
 
 
-class _Progress(keras.callbacks.Callback):
+class Progress(keras.callbacks.Callback):
+    """Tells the loss after each epoch."""
+
     def __init__(self, on_epoch):
         super().__init__()
         self.on_epoch = on_epoch
@@ -90,7 +92,7 @@ def train(settings, on_epoch=lambda loss: None):
     anchors, good, defective, test = map(read, (shots.anchors, shots.good, shots.defective, shots.test))
     started = time.perf_counter()
     losses = training.fit(
-        recipe, anchors, good, defective, rng, callbacks=[_Progress(on_epoch)], precision=settings["precision"]
+        recipe, anchors, good, defective, rng, callbacks=[Progress(on_epoch)], precision=settings["precision"]
     )
     seconds = time.perf_counter() - started
 

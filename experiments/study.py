@@ -70,7 +70,9 @@ def define_flags(table):
     )
     flags.DEFINE_bool("dry_run", False, "list the runs, and which are finished, and stop")
     flags.DEFINE_string("out", str(ROOT / "results"), "folder for the table and its pictures")
-    flags.DEFINE_string("runs", str(ROOT / ".cache" / "runs"), "folder that keeps finished runs")
+    flags.DEFINE_string("kept", str(ROOT / ".cache" / "runs"), "folder that keeps finished runs")
+    for flag in table.flags:
+        flag.define(flag.name, None, flag.help, **flag.options)
     for name in set(FLAGS) - before:  # so that --help shows them, although another module defines them
         FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
 
@@ -85,7 +87,7 @@ def run_main(main):
         raise SystemExit(0 if {"--help", "--helpfull"} & set(sys.argv) else stop.code) from None
 
 
-def main(table, train, report, check=lambda settings: None):
+def main(table, train, report, check=lambda settings: None, estimate=None):
     """Remakes ``table`` as the command line says.
 
     Args:
@@ -93,19 +95,24 @@ def main(table, train, report, check=lambda settings: None):
         train: ``(settings, on_epoch) -> (record, arrays)``. Calls ``on_epoch(loss)`` after each epoch.
         report: ``[Run] -> (results, sections, figures)``, the last three of `tables.write`.
         check: ``settings -> None``; raises FileNotFoundError or ValueError for what cannot be run.
+        estimate: ``settings -> seconds`` of a run, from a measured step; for ``--dry_run``.
     """
     define_flags(table)
-    run_main(lambda _: _main(table, train, report, check))
+    run_main(lambda _: _main(table, train, report, check, estimate))
 
 
-def _main(table, train, report, check):
+def _main(table, train, report, check, estimate):
     runs = plan(table, train, check)
     if FLAGS.dry_run:
         runs = [run for run in runs if run.wanted]
         for run in runs:
             settings = ", ".join(f"{k}={v}" for k, v in run.settings.items() if v is not None)
             print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {settings}")
-        print(f"{len(runs)} run(s), {sum(not r.finished for r in runs)} to do; finished runs are kept in {FLAGS.runs}")
+        left = [run for run in runs if not run.finished]
+        print(f"{len(runs)} run(s), {len(left)} to do; finished runs are kept in {FLAGS.kept}")
+        if estimate and left:
+            seconds = sum(estimate(run.settings) for run in left)
+            print(f"About {seconds / 3600:.1f} hours on this machine, from the time of a measured step.")
         return
     code = code_version(train.__module__)  # that the runs are made with, whatever is edited meanwhile
     failed = make(runs, train)
@@ -117,7 +124,7 @@ def _main(table, train, report, check):
     for key, reasons in failed.items():
         results[key] = dataclasses.replace(results.get(key, tables.Result({})), notes=(*reasons,))
     name = output_name(table, runs)
-    command = " ".join([f"python -m experiments.{table.name}", *_given()])
+    command = " ".join([f"python -m experiments.{table.name}", *_given(table)])
     records = [run.load()[0] for run in runs]
     same = {k: v for k, v in runs[0].settings.items() if all(r.settings[k] == v for r in runs) and v is not None}
     cell = "the paper's value / ours: " if table.has_paper else ""
@@ -145,8 +152,10 @@ def plan(table, train, check=lambda settings: None):
     sets = FLAGS.data or []
     if len(sets) not in (0, 1, len(table.rows)):
         raise ValueError(f"Expected --data with one data set, or {len(table.rows)}, one a row. Received: {sets}")
+    own = {flag.name for flag in table.flags}
     given = {k: FLAGS[k].value for k in ("epochs", "weights", "distance", "hold_out", "test_per_class")}
-    given = {k: v for k, v in given.items() if v is not None}
+    given |= {flag.name: FLAGS[flag.name].value for flag in table.flags if not flag.selects}
+    given = {k: v for k, v in given.items() if v is not None and k != "runs"}
     given["precision"] = training.fast_precision() if FLAGS.precision == "auto" else FLAGS.precision
     runs = []
     for k, row in enumerate(table.rows):
@@ -154,15 +163,18 @@ def plan(table, train, check=lambda settings: None):
         if sets:
             settings["data"] = sets[k if len(sets) > 1 else 0]
         wanted = not FLAGS.rows or row.key in FLAGS.rows
+        for flag in table.flags:
+            if flag.selects and FLAGS[flag.name].value is not None:
+                wanted = wanted and str(settings[flag.selects]) in map(str, FLAGS[flag.name].value)
         if FLAGS.dry_run and not data.drawn(settings["data"]):
             decides = {"data": "not drawn yet"}
         else:
             # Once a row, not once a draw: this lists the data and may ask the network for weights.
             check(settings)
             decides = _decides(settings, train)
-        for draw in range(FLAGS.draws or row.draws):
+        for draw in range(FLAGS.draws or (FLAGS["runs"].value if "runs" in own else None) or row.draws):
             seed = {"seed": FLAGS.seed + draw}
-            runs.append(Run(row, {**settings, **seed}, Path(FLAGS.runs) / _key({**decides, **seed}), wanted))
+            runs.append(Run(row, {**settings, **seed}, Path(FLAGS.kept) / _key({**decides, **seed}), wanted))
     return runs
 
 
@@ -289,10 +301,10 @@ def output_name(table, runs):
     return "_".join([table.name, *used])
 
 
-def _given():
+def _given(table):
     """The flags on the command line that change the result."""
     names = ("data", "rows", "draws", "epochs", "seed", "weights", "precision", "distance", "hold_out")
-    for name in (*names, "test_per_class"):
+    for name in (*names, "test_per_class", *(flag.name for flag in table.flags)):
         if FLAGS[name].present:
             value = FLAGS[name].value
             yield f"--{name}={','.join(value) if isinstance(value, list) else value}"

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from fsad.explain import overlay
@@ -32,8 +33,23 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
+class Flag:
+    """A flag of one table: ``define`` is one of ``absl.flags``' definers, ``options`` its further arguments.
+
+    A value given replaces the setting of that name in every row or, if the flag ``selects`` a setting, leaves the
+    rows where that is among the values given.
+    """
+
+    define: Callable
+    name: str
+    help: str
+    options: dict = dataclasses.field(default_factory=dict)
+    selects: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
-    """``settings`` are those of every row; ``notes`` are printed below the footnotes of the rows.
+    """``settings`` are those of every row; ``notes`` are printed below the footnotes of the rows; ``flags``: `Flag`.
 
     A table without any paper's numbers is a study of our own, and shows ours alone.
     """
@@ -44,6 +60,7 @@ class Table:
     rows: tuple
     settings: dict
     notes: tuple = ()
+    flags: tuple = ()
 
     @property
     def has_paper(self):

@@ -36,4 +36,4 @@ TABLE = takimoto.experiment_a(
 )
 
 if __name__ == "__main__":
-    study.main(TABLE, takimoto.train, takimoto.report, takimoto.check, takimoto.FLAGS, takimoto.estimate)
+    study.main(TABLE, takimoto.train, takimoto.report, takimoto.check, takimoto.estimate)

@@ -75,7 +75,7 @@ def fit(name, settings, options, good, defect=None, progress=True):
     warnings = []
     if recipe.weights == "fixed" and settings.get("backbone") != "filter_bank":
         warnings.append(_NO_WEIGHTS)
-    if recipe.weights == "random" and recipe.pair is None:
+    if recipe.weights == "random" and not recipe.trained:
         warnings.append("Random weights tell nothing about a part unless they are trained.")
     if options.miss_rate is not None and not listed["defective"]:
         raise ValueError("Expected defective pictures to aim at a miss rate. Received: none")
@@ -93,7 +93,7 @@ def fit(name, settings, options, good, defect=None, progress=True):
     _check(name, recipe, roles, groups, records, warnings)
     is_good = roles == "good"
 
-    if recipe.pair is None:
+    if not recipe.trained:
         embeddings = _embed(recipe.model, arrays, progress)
         chosen = np.sort(rng.permutation(np.flatnonzero(is_good))[: options.max_references])
         held = scoring.leave_out(recipe.model, embeddings, groups, embeddings[chosen], groups[chosen])
@@ -174,7 +174,7 @@ def _check(name, recipe, roles, groups, records, warnings):
             f"Expected good pictures of at least 2 different parts: one is compared with the other to set the "
             f"threshold. Received: {(roles == 'good').sum()} pictures, all near-duplicates of {records[0]['name']}"
         )
-    if recipe.pair is not None and not parts["defective"]:
+    if recipe.trained and not parts["defective"]:
         raise ValueError(f"Expected defective pictures: the recipe {name} learns from them. Received: none")
     mixed = set(groups[roles == "good"]) & set(groups[roles == "defective"])
     for group in sorted(mixed)[:3]:
@@ -194,20 +194,25 @@ def _embed(model, arrays, progress):
 
 
 def _train(recipe, arrays, is_good, rng, title, progress):
-    """Trains in place; returns the rows that served as anchors, which are the references from then on.
+    """Trains in place; returns the rows that are the references from then on.
 
-    Half of the good pictures are anchors. The roles are made equal in number, as the paper has them, by
-    going round in the smaller ones.
+    All good pictures, where all pairs are trained on. Else half of them, the anchors; the roles are made
+    equal in number, as the paper has them, by going round in the smaller ones.
     """
     good, defective = rng.permutation(np.flatnonzero(is_good)), rng.permutation(np.flatnonzero(~is_good))
     anchors, others = good[: len(good) - len(good) // 2], good[len(good) - len(good) // 2 :]
     count = max(len(anchors), len(others), len(defective))
     roles = [arrays[np.resize(rows, count)] for rows in (anchors, others, defective)]
+    precision = training.fast_precision()
     with tqdm(total=recipe.epochs, desc=title, unit="epoch", disable=not progress, leave=False) as bar:
         step = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: (bar.set_postfix(loss=f"{logs['loss']:.3f}"), bar.update(1))
         )
-        training.fit(recipe, *roles, rng, callbacks=[step], precision=training.fast_precision())
+        if recipe.loss is not None:
+            labels = (~is_good).astype(int)
+            training.fit_all_pairs(recipe, arrays, labels, rng, callbacks=[step], precision=precision)
+            return np.flatnonzero(is_good)
+        training.fit(recipe, *roles, rng, callbacks=[step], precision=precision)
     return np.sort(anchors)
 
 

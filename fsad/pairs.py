@@ -27,6 +27,58 @@ def senarathna(count):
     return index.astype(np.int32), labels.astype(np.float32)
 
 
+def takimoto(labels):
+    """All pairs of the training set (Takimoto et al. 2022, tables 6 and 7): 80 normal and 40 abnormal make 7140.
+
+    Args:
+        labels: ``(n,)``, 1 abnormal.
+
+    Returns:
+        ``(index, labels)``: int32 ``(n (n - 1) / 2, 2)``, and float32 of the same shape: different (1 or 0), and
+        whether a normal picture is in the pair, as `fsad.losses.PairBalancedContrastiveLoss` takes them.
+    """
+    index = np.stack(np.triu_indices(len(labels), 1), 1)
+    return index.astype(np.int32), _told(np.asarray(labels), index)
+
+
+def _told(labels, index):
+    sides = labels[index]
+    return np.stack([sides[:, 0] != sides[:, 1], sides.min(1) == 0], 1).astype(np.float32)
+
+
+def by_pairs(labels, size, rng):
+    """One epoch of `takimoto` pairs in random batches of ``size``, as the paper has it; yields as `batches` does."""
+    index, told = takimoto(labels)
+    order = rng.permutation(len(index))
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        rows, local = np.unique(index[chosen], return_inverse=True)
+        yield rows.astype(np.int32), local.reshape(-1, 2).astype(np.int32), told[chosen]
+
+
+def by_pictures(labels, size, rng):
+    """One epoch of the same pairs, ``size`` pictures a step with all pairs among them, each pair once.
+
+    The pictures are dealt anew into groups of ``size / 2`` each epoch, and each two groups make a step. Pairs
+    between them come once by that; those within a group count in one of its steps only. A picture goes
+    through the network once for each other group, instead of once for each other picture.
+    """
+    labels = np.asarray(labels)
+    half = max(1, size // 2)
+    groups = np.array_split(rng.permutation(len(labels)), max(2, -(-len(labels) // half)))
+    first, second = np.triu_indices(len(groups), 1)
+    within = {}  # the step that takes the pairs within a group: the first it is in
+    for step in rng.permutation(len(first)):
+        ours = [groups[g] for g in (first[step], second[step])]
+        left, right = len(ours[0]), len(ours[1])
+        local = [np.stack(np.meshgrid(np.arange(left), left + np.arange(right), indexing="ij"), -1).reshape(-1, 2)]
+        for g, offset, count in ((first[step], 0, left), (second[step], left, right)):
+            if within.setdefault(g, step) == step:
+                local.append(offset + np.stack(np.triu_indices(count, 1), 1))
+        local, rows = np.concatenate(local), np.concatenate(ours)
+        yield rows.astype(np.int32), local.astype(np.int32), _told(labels, rows[local])
+
+
 def batches(index, labels, batch_size, rng):
     """One epoch of batches, shuffled so that the pairs of one first picture stay together.
 
@@ -57,15 +109,44 @@ def dataset(pictures, index, labels, batch_size, rng):
     # Checked here, since tf.gather on a CPU would only fail batches later.
     if index.min() < 0 or index.max() >= len(pictures):
         raise ValueError(f"Expected pairs of {len(pictures)} pictures. Received: rows up to {index.max()}")
+    return _pipeline(pictures, lambda: batches(index, labels, batch_size, rng), -(-len(index) // batch_size), 1)
+
+
+def all_pairs_dataset(pictures, labels, batching, size, rng):
+    """The same for all pairs of a training set, labels ``(P, 2)`` as `takimoto` gives them.
+
+    Args:
+        pictures, labels: ``(n, ...)`` and ``(n,)``, 1 abnormal.
+        batching: ``"pairs"`` (`by_pairs`) or ``"pictures"`` (`by_pictures`).
+        size: pairs, or pictures, a step.
+        rng: an ``np.random.Generator``.
+    """
+    if batching not in BATCHINGS:
+        raise ValueError(f"Expected a batching among {', '.join(BATCHINGS)}. Received: {batching!r}")
+    return _pipeline(pictures, lambda: BATCHINGS[batching](labels, size, rng), steps(len(labels), batching, size), 2)
+
+
+def steps(count, batching, size):
+    """Steps of an epoch over all pairs of ``count`` pictures."""
+    if batching == "pairs":
+        return -(-count * (count - 1) // 2 // size)
+    groups = max(2, -(-count // max(1, size // 2)))
+    return groups * (groups - 1) // 2
+
+
+BATCHINGS = {"pairs": by_pairs, "pictures": by_pictures}
+
+
+def _pipeline(pictures, epoch, steps, columns):
     held = tf.constant(pictures)
     pipeline = tf.data.Dataset.from_generator(
-        lambda: batches(index, labels, batch_size, rng),
+        epoch,
         output_signature=(
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None, 2), tf.int32),
-            tf.TensorSpec((None, 1), tf.float32),
+            tf.TensorSpec((None, columns), tf.float32),
         ),
     )
-    pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(-(-len(index) // batch_size)))
+    pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(steps))
     pipeline = pipeline.map(lambda rows, local, y: ((tf.cast(tf.gather(held, rows), tf.float32), local), y))
     return pipeline.prefetch(2)

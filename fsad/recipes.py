@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from fsad import augment, backbones, pairs, siamese
+from fsad import attention, augment, backbones, losses, pairs, siamese
 
 
 @dataclasses.dataclass
@@ -16,8 +16,12 @@ class Recipe:
     ``model``: the two-picture model; ``weights``: what its backbone started from; ``side``: picture side
     in pixels; ``reduction``: dissimilarities to the references -> score (`fsad.scoring.reduce`; without
     meaning for maps of patches). The rest is for `fsad.training.fit`: ``augment``: pictures -> pictures;
-    ``pair``: number of augmented pictures a role -> index pairs and labels; and how long. A recipe without
-    ``pair`` is not trained and needs no defective pictures.
+    ``pair``: number of augmented pictures a role -> index pairs and labels; and how long.
+
+    A recipe with ``loss`` is trained on all pairs of its pictures instead (`fsad.training.fit_all_pairs`), and
+    so is its ``branch``, if it has one, with ``branch_weight``; ``margin_from_data``, if not 0, times the
+    median distance of different pairs before training becomes the margin of the loss. A recipe with
+    neither is not trained and needs no defective pictures.
     """
 
     name: str
@@ -30,6 +34,14 @@ class Recipe:
     learning_rate: float = 0.0
     batch_size: int = 0
     epochs: int = 0
+    loss: keras.losses.Loss | None = None
+    branch: keras.Model | None = None
+    branch_weight: float = 0.0
+    margin_from_data: float = 0.0
+
+    @property
+    def trained(self):
+        return self.pair is not None or self.loss is not None
 
 
 def senarathna(backbone="custom_cnn", weights="imagenet", distance="l1", side=None, epochs=30):
@@ -59,6 +71,98 @@ def senarathna(backbone="custom_cnn", weights="imagenet", distance="l1", side=No
         batch_size=16,
         epochs=epochs,
     )
+
+
+def takimoto(
+    backbone="vgg16",
+    weights="imagenet",
+    position=13,
+    branch_weight=1.0,
+    loss="contrastive",
+    margin=None,
+    margin_factor=2.0,
+    alpha=4.0,
+    beta=1.0,
+    side=None,
+    learning_rate=1e-5,
+    epochs=100,
+):
+    """Takimoto et al. (2022): deep metric learning with an attention mechanism and an attention branch.
+
+    The convolutions of the backbone, global average pooling to *output-1* (512 numbers for VGG16), Euclidean
+    distance. The attention mechanism stands behind the ``position``-th convolution; the branch gives
+    *output-2*, of 2 numbers. L = L(output-1) + w L(output-2) (equation 3), on all pairs of the training
+    set. Judged by output-1 (`fsad.scoring.nearest_class`, `centroid`). Adam at 1e-5, 100 epochs.
+
+    Args:
+        backbone, weights: as in `fsad.backbones.build`; every layer is trained.
+        position: 2, 4, 7, 10 or 13, the last convolution of each block of VGG16 (of other backbones: the
+            last layer at that resolution, `POSITIONS`); the name of a layer; or None, no attention (method I).
+        branch_weight: w of equation 3 for method III (1.0 or 1.5 in the paper); 0: no branch (method II).
+        loss: ``"contrastive"`` or ``"pair_balanced"``.
+        margin: m of equations 1 and 4. The paper gives none. None: ``margin_factor`` times the median distance
+            of different pairs before training, measured at the start of `fsad.training.fit_all_pairs`. With 2
+            most of them begin inside it and are pushed; ``experiments/study_margin.py`` compares.
+        alpha, beta: of the pair-balanced loss.
+        side, learning_rate, epochs: 224 pixels, 1e-5 and 100 in the paper.
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"Expected a loss among {', '.join(LOSSES)}. Received: {loss!r}")
+    if branch_weight and position is None:
+        raise ValueError("Expected a position for the attention that the branch is part of. Received: None")
+    body, loaded = backbones.build(backbone, weights, side, LAST.get(backbone))
+    body.trainable = True
+    for layer in body.layers:
+        # Statistics of a few dozen pictures would replace those of ImageNet.
+        layer.trainable = not (loaded == "imagenet" and isinstance(layer, layers.BatchNormalization))
+    branch = None
+    layer = place(backbone, position)
+    if layer is not None:
+        body = attention.insert(body, layer)
+        branch = attention.branch(body.get_layer(attention.HIDDEN).output.shape[1:]) if branch_weight else None
+    maps = keras.Input(body.output_shape[1:], name="maps")
+    neck = keras.Model(maps, layers.GlobalAveragePooling2D(name="output_1", dtype="float32")(maps), name="neck")
+    options = {"alpha": alpha, "beta": beta} if loss == "pair_balanced" else {}
+    return Recipe(
+        name="takimoto",
+        model=siamese.build(body, neck, siamese.bare_distance(neck.output_shape[-1])),
+        weights=loaded,
+        side=body.input_shape[1],
+        reduction="min",
+        learning_rate=learning_rate,
+        epochs=epochs,
+        loss=LOSSES[loss](**({} if margin is None else {"margin": margin}), **options),
+        branch=branch,
+        branch_weight=branch_weight if branch is not None else 0.0,
+        margin_from_data=margin_factor if margin is None else 0.0,
+    )
+
+
+def place(backbone, position):
+    """The layer behind which the attention stands: a number of `POSITIONS` looked up, anything else as it is."""
+    if not isinstance(position, int):
+        return position
+    if position not in POSITIONS.get(backbone, {}):
+        known = ", ".join(POSITIONS)
+        raise ValueError(
+            f"Expected a position among {POSITION_NUMBERS} of {known}, or a layer. Received: {position} of {backbone}"
+        )
+    return POSITIONS[backbone][position]
+
+
+LOSSES = {"contrastive": losses.ContrastiveLoss, "pair_balanced": losses.PairBalancedContrastiveLoss}
+LAST = {"vgg16": "block5_conv3"}  # the paper pools the last convolution
+POSITION_NUMBERS = (2, 4, 7, 10, 13)
+POSITIONS = {
+    "vgg16": dict(
+        zip(
+            POSITION_NUMBERS,
+            ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"),
+            strict=True,
+        )
+    ),
+    "mobilenet": dict(zip(POSITION_NUMBERS, (f"conv_pw_{n}_relu" for n in (1, 3, 5, 11, 13)), strict=True)),
+}
 
 
 def patches(backbone="mobilenet", weights="imagenet", layer=None, side=320, share=0.05):
@@ -102,4 +206,4 @@ PATCH_LAYERS = {
     "inception_v3": "mixed7",
 }
 
-RECIPES = {"patches": patches, "senarathna": senarathna}
+RECIPES = {"patches": patches, "senarathna": senarathna, "takimoto": takimoto}

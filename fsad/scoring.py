@@ -6,6 +6,7 @@ when the distance is `fsad.layers.NearestPatch`.
 
 import numpy as np
 import tensorflow as tf
+from scipy.spatial.distance import cdist
 
 from fsad import siamese
 from fsad.siamese import REDUCTIONS
@@ -51,6 +52,27 @@ def reduce(dissimilarities, how="mean"):
     if how == "first":
         return dissimilarities[:, 0]
     return dissimilarities.mean(1) if how == "mean" else dissimilarities.min(1)
+
+
+def nearest_class(embeddings, references, labels):
+    """Label of the nearest reference, which is how Takimoto et al. (2022) judge normal or abnormal.
+
+    Args:
+        embeddings, references: ``(n, dim)`` and ``(r, dim)``; all training pictures are references.
+        labels: ``(r,)``, 1 abnormal.
+
+    Returns:
+        ``(labels, margins)``: ``(n,)`` each; the margin is the distance to the nearest normal reference minus
+        that to the nearest abnormal one, > 0 for abnormal.
+    """
+    apart, labels = cdist(embeddings, references), np.asarray(labels)
+    margins = apart[:, labels == 0].min(1) - apart[:, labels == 1].min(1)
+    return labels[apart.argmin(1)], margins
+
+
+def centroid(embeddings, normal):
+    """Distance ``(n,)`` to the mean of the normal training embeddings ``(r, dim)`` (Takimoto et al. 2022)."""
+    return np.linalg.norm(np.asarray(embeddings) - np.mean(normal, axis=0), axis=-1)
 
 
 def leave_out(model, embeddings, groups, references, reference_groups, reduction="mean"):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import keras
 from keras import layers, ops
 
+from fsad import attention
 from fsad.layers import CosineDistance, DistanceLayer, EuclideanDistance, NearestPatch
 
 REDUCTIONS = ("mean", "min", "first")
@@ -40,6 +41,14 @@ def distance_head(dim, distance="l1"):
     options = {} if distance == "l1" else {"kernel_initializer": "ones", "kernel_constraint": "non_neg"}
     score = layers.Dense(1, activation="sigmoid", name="dissimilarity", dtype="float32", **options)(apart)
     return keras.Model([first, second], score, name="distance")
+
+
+def bare_distance(dim):
+    """The part ``distance`` without a head: Euclidean, ``(batch, 1)``, >= 0 and not bounded by 1."""
+    first, second = keras.Input((dim,), name="first"), keras.Input((dim,), name="second")
+    return keras.Model(
+        [first, second], EuclideanDistance(name="euclidean", dtype="float32")([first, second]), name="distance"
+    )
 
 
 def patch_distance(shape, share=0.05):
@@ -73,7 +82,7 @@ def embedder(model):
     return keras.Model(picture, neck(backbone(picture)), name="embedder")
 
 
-def indexed(model, features=False):
+def indexed(model, features=False, branch=None):
     """The index-pair model over the same parts, for training.
 
     Inputs ``pictures (U, ...)`` and ``pairs (P, 2)`` int32, rows of ``pictures``; output ``(P, 1)``.
@@ -84,14 +93,41 @@ def indexed(model, features=False):
     Args:
         features: take feature maps of the backbone in place of pictures: a frozen backbone then
             runs once a picture instead of once a picture and epoch.
+        branch: a model from the hidden features of the backbone's attention to a second embedding
+            (`fsad.attention.branch`); then the outputs are ``distance`` and ``branch_distance``, a dict.
     """
     backbone, neck, distance = parts(model)
     shape = backbone.output_shape[1:] if features else backbone.input_shape[1:]
     pictures = keras.Input(shape, name="pictures")
     pairs = keras.Input((2,), dtype="int32", name="pairs")
-    embeddings = neck(pictures if features else backbone(pictures))
-    first, second = (ops.take(embeddings, pairs[:, side], axis=0) for side in (0, 1))
-    return keras.Model([pictures, pairs], distance([first, second]), name="indexed")
+    if branch is None:
+        return keras.Model(
+            [pictures, pairs],
+            distance(_sides(neck(pictures if features else backbone(pictures)), pairs)),
+            name="indexed",
+        )
+    first, second = with_branch(model, branch)(pictures)
+    # A name for each output, which is how losses and their weights find them.
+    out = {
+        "distance": layers.Identity(name="distance_of_embeddings")(distance(_sides(first, pairs))),
+        "branch_distance": EuclideanDistance(name="branch_euclidean", dtype="float32")(_sides(second, pairs)),
+    }
+    return keras.Model([pictures, pairs], out, name="indexed")
+
+
+def with_branch(model, branch):
+    """Pictures -> both embeddings, that of ``model`` and that of its ``branch``, from one pass of the backbone."""
+    backbone, neck, _ = parts(model)
+    picture = keras.Input(backbone.input_shape[1:], name="picture")
+    both = keras.Model(
+        backbone.input, [backbone.output, backbone.get_layer(attention.HIDDEN).output], name="with_hidden"
+    )
+    features, hidden = both(picture)
+    return keras.Model(picture, [neck(features), branch(hidden)], name="with_branch")
+
+
+def _sides(embeddings, pairs):
+    return [ops.take(embeddings, pairs[:, side], axis=0) for side in (0, 1)]
 
 
 def against(model, embeddings, references, reduction="mean"):

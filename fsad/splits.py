@@ -22,7 +22,7 @@ def check_labels(dataset):
         )
 
 
-def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, test_per_class=None):
+def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, test_per_class=None, test_good=None):
     """Draws the support pictures and the test set of one run.
 
     Every support picture is of a group of its own, and no group of the support is in the test set: two
@@ -35,6 +35,7 @@ def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, te
         anchors, good, defective: support pictures of each role.
         hold_out: a defect type kept out of the support (it stays in the test set).
         test_per_class: at most so many test pictures of each class; all that balance allows if None.
+        test_good: at most so many good ones instead, whatever the number of defective ones.
 
     Raises:
         ValueError: groups are missing, the type is unknown, or there are too few distinct parts.
@@ -69,8 +70,9 @@ def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, te
     good = take(clean, good, "further good parts")
     left = [s for s in order if s.group not in used]
     test = [[s for s in left if bool(s.label) == value] for value in (False, True)]
-    count = min(map(len, test))
+    count = min(map(len, test)) if test_good is None else len(test[1])
     count = count if test_per_class is None else min(count, test_per_class)
-    if not count:
+    good_count = count if test_good is None else min(test_good, len(test[0]))
+    if not count or not good_count:
         raise ValueError(f"{dataset.folder}: expected good and defective pictures left to test on. Received: none")
-    return Shots(anchors, good, defective, tuple(test[0][:count] + test[1][:count]))
+    return Shots(anchors, good, defective, tuple(test[0][:good_count] + test[1][:count]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fsad import pairs, siamese
+from fsad import losses, pairs, siamese
 
 
 def fast_precision():
@@ -51,6 +51,63 @@ def fit(recipe, anchors, good, defective, rng, callbacks=(), precision="float32"
     model = siamese.indexed(recipe.model, features=frozen)
     model.compile(keras.optimizers.Adam(recipe.learning_rate), loss="binary_crossentropy")
     data = pairs.dataset(pictures, index, labels, recipe.batch_size, rng)
+    return _run(model, data, recipe, callbacks, precision)
+
+
+def fit_all_pairs(recipe, pictures, labels, rng, batching="pictures", size=None, callbacks=(), precision="float32"):
+    """Trains a recipe that has a ``loss``, in place, on all pairs of its pictures (Takimoto et al. 2022).
+
+    Args:
+        recipe: as `fsad.recipes.takimoto` makes it. If it was given no margin, its loss gets one now.
+        pictures: uint8 RGB ``(n, side, side, 3)``.
+        labels: ``(n,)``, 1 abnormal.
+        rng: an ``np.random.Generator``, draws the order.
+        batching: ``"pairs"``, the paper's, or ``"pictures"`` (`fsad.pairs.by_pictures`), each pair once an epoch
+            in both.
+        size: 16 pairs, the paper's, or 40 pictures a step if None.
+        callbacks, precision: as in `fit`.
+
+    Returns:
+        Loss of each epoch, a list of floats.
+
+    Raises:
+        ValueError: shapes, or one of the two classes is missing.
+        FloatingPointError: the loss became NaN.
+    """
+    labels = np.asarray(labels)
+    if pictures.shape != (len(labels), recipe.side, recipe.side, 3) or set(labels.tolist()) != {0, 1}:
+        raise ValueError(
+            f"Expected pictures (n, {recipe.side}, {recipe.side}, 3) and labels 0 and 1 of each. "
+            f"Received: {pictures.shape} and labels {sorted(set(labels.tolist()))} of {len(labels)}"
+        )
+    if recipe.margin_from_data:
+        recipe.loss.margin = recipe.margin_from_data * median_distance(recipe, pictures, labels)
+    model = siamese.indexed(recipe.model, branch=recipe.branch)
+    plain = not isinstance(recipe.loss, losses.PairBalancedContrastiveLoss)
+    data = pairs.all_pairs_dataset(pictures, labels, batching, size or {"pairs": 16, "pictures": 40}[batching], rng)
+    if plain:
+        data = data.map(lambda x, y: (x, y[:, :1]))
+    names = {"distance": 1.0, "branch_distance": recipe.branch_weight}
+    optimizer = keras.optimizers.Adam(recipe.learning_rate)
+    if recipe.branch is None:
+        model.compile(optimizer, loss=recipe.loss)
+    else:
+        data = data.map(lambda x, y: (x, dict.fromkeys(names, y)))
+        model.compile(optimizer, loss=dict.fromkeys(names, recipe.loss), loss_weights=names)
+    return _run(model, data, recipe, callbacks, precision)
+
+
+def median_distance(recipe, pictures, labels):
+    """Median Euclidean distance of output-1 over the pairs of a normal and an abnormal picture."""
+    backbone, neck, _ = siamese.parts(recipe.model)
+    embeddings = np.concatenate(
+        [np.asarray(neck(backbone(pictures[k : k + 16].astype(np.float32)))) for k in range(0, len(pictures), 16)]
+    )
+    normal, abnormal = embeddings[labels == 0], embeddings[labels == 1]
+    return float(np.median(np.linalg.norm(normal[:, None] - abnormal[None], axis=-1)))
+
+
+def _run(model, data, recipe, callbacks, precision):
     with _computing_in(precision, recipe.model):
         history = model.fit(data, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
         history = history.history["loss"]

@@ -50,3 +50,35 @@ def test_pairs_of_pictures_that_are_not_there(rng):
     index, labels = pairs.senarathna(4)
     with pytest.raises(ValueError, match="Received: rows up to 11"):
         pairs.dataset(np.zeros((5, 2, 2, 3), np.uint8), index, labels, 3, rng)
+
+
+def test_all_pairs_of_the_paper_s_training_sets():
+    for abnormal, expected in ((40, (3160, 780, 3200)), (20, (3160, 190, 1600))):
+        labels = np.repeat([0, 1], [80, abnormal])
+        index, told = pairs.takimoto(labels)
+        different, normal = told.T
+        found = ((normal == 1) & (different == 0), normal == 0, different == 1)
+        assert tuple(int(f.sum()) for f in found) == expected and len(index) == sum(expected)
+        assert (labels[index[normal == 0]] == 1).all()
+
+
+@pytest.mark.parametrize(("batching", "size"), [("pairs", 16), ("pictures", 8), ("pictures", 12), ("pictures", 99)])
+def test_both_batchings_see_every_pair_once_an_epoch(batching, size, rng):
+    labels = np.repeat([0, 1], [14, 7])
+    index, told = pairs.takimoto(labels)
+    expected = {tuple(pair): tuple(y) for pair, y in zip(index.tolist(), told.tolist(), strict=True)}
+    met, count = {}, 0
+    for rows, local, y in pairs.BATCHINGS[batching](labels, size, rng):
+        count += 1
+        assert len(set(rows.tolist())) == len(rows)
+        for pair, told_pair in zip(np.sort(rows[local], axis=1).tolist(), y.tolist(), strict=True):
+            assert tuple(pair) not in met
+            met[tuple(pair)] = tuple(told_pair)
+    assert met == expected and count == pairs.steps(21, batching, size)
+
+
+def test_pictures_a_step_bound_what_goes_through_the_network(rng):
+    labels = np.repeat([0, 1], [80, 40])
+    sizes = [len(rows) for rows, _, _ in pairs.by_pictures(labels, 40, rng)]
+    assert sizes == [40] * 15  # 600 passes for 7140 pairs
+    assert sum(len(rows) for rows, _, _ in pairs.by_pairs(labels, 16, rng)) > 12_000

@@ -13,7 +13,7 @@ from fsad import images, synthetic
 def table(tmp_path, *arguments, script="", check=True):
     """Runs Table I on a tiny synthetic set, in a process of its own as a user does."""
     folder = synthetic.write(tmp_path / "tiny", "metal", good=12, defective=1, size=64)
-    options = ["--rows=custom_cnn", f"--data={folder}", f"--out={tmp_path / 'out'}", f"--runs={tmp_path / 'runs'}"]
+    options = ["--rows=custom_cnn", f"--data={folder}", f"--out={tmp_path / 'out'}", f"--kept={tmp_path / 'runs'}"]
     code = f"""
         from experiments import reports, senarathna, study
         from experiments.senarathna_table1 import TABLE
@@ -40,7 +40,7 @@ def test_same_seed_same_table_twice_and_finished_runs_are_kept(tmp_path):
     table(tmp_path, "--epochs=2", "--draws=2")
     assert [(r / "record.json").stat().st_mtime_ns for r in runs] == stamps
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == written
-    table(tmp_path, "--epochs=2", "--draws=2", f"--runs={tmp_path / 'fresh'}")
+    table(tmp_path, "--epochs=2", "--draws=2", f"--kept={tmp_path / 'fresh'}")
     again = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
     assert all(again[name] == written[name] for name in written if not name.endswith(".json"))
     scores = [json.loads(w["senarathna_table1_tiny.json"])["runs"][1]["test"] for w in (written, again)]

@@ -1,0 +1,33 @@
+"""Which margin for the losses of Takimoto et al. (2022), who give none? In multiples of the distances at first.
+
+    python -m experiments.study_margin --data=magnetic_tile --backbone=mobilenet --side=128 --epochs=12 \\
+        --learning_rate=1e-4
+
+What you will see: method III behind the tenth convolution, experiment A, with margins of 0.5, 1, 2 and 4 times the
+median distance of different pairs before training. Expected: with 0.5 most different pairs are beyond the margin
+from the start, nothing pushes them, and the rest pulls everything together; from 2 on there is little to choose.
+"""
+
+from experiments import study, takimoto
+from experiments.tables import Row, Table
+
+TABLE = Table(
+    name="study_margin",
+    title="Margin of the contrastive loss, in multiples of the first median distance",
+    columns=takimoto.COLUMNS,
+    rows=tuple(Row(f"x{factor}", f"x {factor}", {"margin_factor": factor}, {}) for factor in (0.5, 1.0, 2.0, 4.0)),
+    settings={
+        **takimoto.SETTINGS,
+        "data": "synthetic-metal",
+        "position": 10,
+        "branch_weight": 1.0,
+        "abnormal": 40,
+        "test_per_class": 40,
+        "batching": "pictures",
+    },
+    notes=("Recall is of the normal, specificity of the abnormal pictures.",),
+    flags=takimoto.FLAGS,
+)
+
+if __name__ == "__main__":
+    study.main(TABLE, takimoto.train, takimoto.report, takimoto.check, takimoto.estimate)
