@@ -32,7 +32,7 @@ def test_preprocessing_is_that_of_keras_applications(name, module, rng):
 
 def test_frozen_as_in_the_paper():
     frozen = {name for name, spec in backbones.SPECS.items() if spec.frozen}
-    assert frozen == {"resnet50", "mobilenet", "mobilenet_v2"}
+    assert frozen == {"filter_bank", "resnet50", "mobilenet", "mobilenet_v2"}
     model, _ = backbones.build("mobilenet", weights="none", side=64)
     assert not model.trainable_weights and model.output_shape == (None, 2, 2, 768)
 
@@ -77,7 +77,7 @@ def test_weights_come_back_from_a_path(tmp_path, rng):
 
 
 def test_bad_names_and_weights_are_named(tmp_path):
-    with pytest.raises(ValueError, match="custom_cnn, vgg16"):
+    with pytest.raises(ValueError, match="custom_cnn, filter_bank, vgg16"):
         backbones.build("alexnet")
     with pytest.raises(FileNotFoundError, match=r"gone\.h5"):
         backbones.build("custom_cnn", weights=str(tmp_path / "gone.h5"))

@@ -34,6 +34,12 @@ def test_held_out_type_is_only_tested(rng):
     assert {s.kind for s in shots.test} == {"good", "cut", "hole"} and len(shots.test) == 20
 
 
+def test_the_good_test_pictures_can_have_a_number_of_their_own(rng):
+    shots = splits.sample_shots(dataset(range(40), range(100, 130)), rng, 4, 4, 4, test_per_class=10, test_good=25)
+    labels = [s.label for s in shots.test]
+    assert labels.count(0) == 25 and labels.count(1) == 10
+
+
 def test_one_seed_one_draw():
     first, second = (
         splits.sample_shots(dataset(range(40), range(100, 130)), np.random.default_rng(3)) for _ in range(2)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 from matplotlib.figure import Figure
@@ -48,3 +49,10 @@ def test_a_value_that_is_not_a_number_shows_as_missing(tmp_path):
     tables.write(TABLE, tmp_path, "t", [], {"b": nothing}, {"runs": [float("nan")]})
     assert json.loads((tmp_path / "t.json").read_text())["runs"] == [None]
     assert "| Second | 80.0% / – | – / – |" in (tmp_path / "t.md").read_text()
+
+
+def test_a_study_of_our_own_shows_ours_alone(tmp_path):
+    study = dataclasses.replace(TABLE, rows=tuple(dataclasses.replace(row, paper={}) for row in TABLE.rows))
+    shown = tables.write(study, tmp_path, "t", [], {"a": RESULT}, {})
+    assert "| First [1,2] | 50.0% ± 1.0% (40.0% to 60.0%) | 0.250 |" in (tmp_path / "t.md").read_text()
+    assert "paper" not in shown

@@ -1,11 +1,13 @@
 import importlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 
 from experiments import takimoto
-from fsad import attention, recipes, training
+from fsad import attention, recipes, scoring, synthetic, training
 
 TABLES = [importlib.import_module(f"experiments.takimoto_table{n}").TABLE for n in range(8, 14)]
 
@@ -104,8 +106,6 @@ def test_learns_to_tell_spotted_from_plain(batching, rng):
 
 
 def test_judgements_by_hand():
-    from fsad import scoring
-
     training_set, labels = np.array([[0.0, 0], [1, 0], [5, 0]]), np.array([0, 0, 1])
     found, margins = scoring.nearest_class(np.array([[0.9, 0], [4.0, 0], [3.0, 0]]), training_set, labels)
     assert found.tolist() == [0, 1, 0] and margins == pytest.approx([0.1 - 4.1, 3 - 1, 2 - 2])
@@ -120,3 +120,25 @@ def test_refuses_shapes_and_labels_it_cannot_pair(rng):
         training.fit_all_pairs(small(position=None, branch_weight=0), np.zeros((2, 9, 9, 3), np.uint8), [0, 1], rng)
     with pytest.raises(ValueError, match="labels \\[0\\]"):
         training.fit_all_pairs(small(position=None, branch_weight=0), np.zeros((2, 64, 64, 3), np.uint8), [0, 0], rng)
+
+
+def test_a_table_runs_from_the_command_line(tmp_path):
+    """Selected rows, its own flags, an estimate of the time, and the committed shape of the result."""
+    folder = synthetic.write(tmp_path / "tiny", "metal", good=8, defective=2, size=64)
+    options = [f"--data={folder}", "--rows=I,II_10,III_1.0_4,III_1.0_10", "--positions=10", "--runs=1", "--epochs=1",
+               "--backbone=mobilenet", "--weights=none", "--side=32", "--normal=4", "--abnormal=3",
+               "--batching=pictures", "--step=6", "--learning_rate=1e-3", f"--out={tmp_path}",
+               f"--kept={tmp_path / 'kept'}"]  # fmt: skip
+
+    def run(*more):
+        command = [sys.executable, "-m", "experiments.takimoto_table8", *options, *more]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    dry = run("--dry_run")
+    assert "2 run(s), 2 to do" in dry and "hours on this machine" in dry  # N = 10 only
+    shown = run()
+    row = next(line for line in shown.splitlines() if line.startswith("III: attention + ABL, w = 1.0, N = 10"))
+    assert "0.9302 / 0." in row or "0.9302 / 1." in row
+    text = (tmp_path / "takimoto_table8_tiny.md").read_text()
+    assert "4 + 3 training pictures, 1 epochs, 6 pictures a step, Adam at 0.001" in text
+    assert "AUC, both" in text and "mean map" in text
