@@ -5,11 +5,7 @@
 data files, the versions of the libraries and the code are the same.
 """
 
-import ast
-import contextlib
 import dataclasses
-import functools
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -24,11 +20,10 @@ import tensorflow as tf
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from experiments import data, tables
-from fsad import backbones, datasets, training
+from experiments import data, keys, tables
+from fsad import training
 
 ROOT = Path(__file__).parent
-LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "scipy")
 FLAGS = flags.FLAGS
 
 
@@ -72,7 +67,7 @@ def define_flags(table):
     flags.DEFINE_string("out", str(ROOT / "results"), "folder for the table and its pictures")
     flags.DEFINE_string("kept", str(ROOT / ".cache" / "runs"), "folder that keeps finished runs")
     for flag in table.flags:
-        flag.define(flag.name, None, flag.help, **flag.options)
+        flag.define(flag.name, default=None, help=flag.help, **flag.options)
     for name in set(FLAGS) - before:  # so that --help shows them, although another module defines them
         FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
 
@@ -114,7 +109,7 @@ def _main(table, train, report, check, estimate):
             seconds = sum(estimate(run.settings) for run in left)
             print(f"About {seconds / 3600:.1f} hours on this machine, from the time of a measured step.")
         return
-    code = code_version(train.__module__)  # that the runs are made with, whatever is edited meanwhile
+    code = keys.code_version(train.__module__)  # that the runs are made with, whatever is edited meanwhile
     failed = make(runs, train)
     runs = [run for run in runs if run.finished]
     if not runs:
@@ -135,7 +130,7 @@ def _main(table, train, report, check, estimate):
         "Data: " + "; ".join(dict.fromkeys(record["data"] for record in records)) + ".",
         "Same for all rows: " + ", ".join(f"{k} {v}" for k, v in same.items() if k not in ("data", "seed")) + ".",
     ]
-    versions = {n: importlib.metadata.version(n) for n in LIBRARIES}
+    versions = {n: importlib.metadata.version(n) for n in keys.LIBRARIES}
     payload = {"command": command, "versions": versions, "code": code, "runs": records}
     print("\n" + tables.write(table, FLAGS.out, name, head, results, payload, sections, figures))
     print(f"\nWritten: {os.path.relpath(FLAGS.out)}/{name}.md, .json" + "".join(f", _{key}.png" for key in figures))
@@ -171,10 +166,10 @@ def plan(table, train, check=lambda settings: None):
         else:
             # Once a row, not once a draw: this lists the data and may ask the network for weights.
             check(settings)
-            decides = _decides(settings, train)
+            decides = keys.decides(settings, train)
         for draw in range(FLAGS.draws or (FLAGS["runs"].value if "runs" in own else None) or row.draws):
             seed = {"seed": FLAGS.seed + draw}
-            runs.append(Run(row, {**settings, **seed}, Path(FLAGS.kept) / _key({**decides, **seed}), wanted))
+            runs.append(Run(row, {**settings, **seed}, Path(FLAGS.kept) / keys.key({**decides, **seed}), wanted))
     return runs
 
 
@@ -227,70 +222,6 @@ def _make(run, train, title):
             os.rename(unfinished, run.folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _key(decides):
-    """Name of a run's folder: a digest of all that decides its result."""
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def _decides(settings, train):
-    """All that decides the result of a run.
-
-    Data and weights enter by content, not by the name they were given on the command line; ImageNet
-    weights that cannot be reached now are other weights than those that can.
-    """
-    weights = backbones.source(settings["backbone"], settings["weights"])
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {
-        **settings,
-        "data": _digest_of_data(data.resolve(settings["data"])),
-        "weights": _digest([Path(weights)]) if Path(weights).is_file() else weights,
-        "versions": versions,
-        "code": code_version(train.__module__),
-    }
-
-
-@functools.lru_cache(maxsize=4)
-def _digest_of_data(folder):
-    samples = datasets.load(folder).samples
-    names = "\n".join(f"{s.path.relative_to(folder).as_posix()} {s.label} {s.kind}" for s in samples)
-    return hashlib.sha256(names.encode()).hexdigest()[:16] + _digest(
-        [p for s in samples for p in (s.path, s.mask) if p]
-    )
-
-
-def _digest(paths):
-    digest = hashlib.sha256()
-    for path in paths:
-        with contextlib.suppress(OSError):  # an unreadable picture is skipped by the run too
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def code_version(module):
-    """Digest of the code of a module and of all it imports from `fsad` and `experiments`.
-
-    Of the syntax trees, docstrings and comments left out: rewording or reformatting keeps finished runs,
-    changing what is computed does not, and neither does what a run never imports.
-    """
-    found, todo = {}, [module]
-    while todo:
-        name = todo.pop()
-        base = ROOT.parent / name.replace(".", "/")
-        path = next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
-        if path is None or name in found:
-            continue
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                todo += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-                node.body[0].value.value = ""
-        found[name] = ast.dump(tree)
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def output_name(table, runs):
