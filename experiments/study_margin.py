@@ -8,7 +8,7 @@ median distance of different pairs before training. Expected: with 0.5 most diff
 from the start, nothing pushes them, and the rest pulls everything together; from 2 on there is little to choose.
 """
 
-from experiments import study, takimoto
+from experiments import study, takimoto, takimoto_reports
 from experiments.tables import Row, Table
 
 TABLE = Table(
@@ -30,4 +30,4 @@ TABLE = Table(
 )
 
 if __name__ == "__main__":
-    study.main(TABLE, takimoto.train, takimoto.report, takimoto.check, takimoto.estimate)
+    study.main(TABLE, takimoto.train, takimoto_reports.report, takimoto.check, takimoto.estimate)

@@ -17,8 +17,8 @@ import keras
 import numpy as np
 from absl import flags
 
-from experiments import data, reports, senarathna
-from experiments.tables import Column, Flag, Result, Row, Table
+from experiments import data, senarathna
+from experiments.tables import Column, Flag, Row, Table
 from fsad import attention, images, metrics, pairs, recipes, scoring, siamese, splits, synthetic, training
 
 COLUMNS = (
@@ -215,100 +215,27 @@ def localise(recipe, samples, pictures):
 
 
 @functools.cache
-def _step_seconds(backbone, position, branch, side, size, batching, precision):
-    """Seconds of one training step, measured on noise: the second of two."""
-    settings = {**SETTINGS, "backbone": backbone, "position": position, "branch_weight": branch, "side": side,
-                "weights": "none", "epochs": 1, "margin": 1.0}  # fmt: skip
-    recipe = _recipe(settings)
+def _step_seconds(backbone, position, branch, side, pictures, precision):
+    """Seconds of one training step on so many pictures, measured on noise: the last of three."""
+    settings = {**SETTINGS, "backbone": backbone, "position": position, "branch_weight": branch, "side": side}
+    recipe = _recipe({**settings, "weights": "none", "epochs": 3, "margin": 1.0})
     rng = np.random.default_rng(0)
-    count = size if batching == "pictures" else 2 * size
-    pictures = rng.integers(0, 256, (count, recipe.side, recipe.side, 3), np.uint8)
-    labels = np.arange(count) % 2
-    times = []
-    for _ in range(2):
-        started = time.perf_counter()
-        training.fit_all_pairs(recipe, pictures, labels, rng, "pictures", 2 * count, precision=precision)
-        times.append(time.perf_counter() - started)
-    return times[1]
+    noise = rng.integers(0, 256, (pictures, recipe.side, recipe.side, 3), np.uint8)
+    times = [time.perf_counter()]
+    clock = senarathna.Progress(lambda loss: times.append(time.perf_counter()))
+    training.fit_all_pairs(
+        recipe, noise, np.arange(pictures) % 2, rng, "pictures", 2 * pictures, callbacks=[clock], precision=precision
+    )
+    return times[-1] - times[-2]
 
 
 def estimate(settings):
     """Seconds of a run, from a measured step."""
-    size = settings["step"] or {"pairs": 16, "pictures": 40}[settings["batching"]]
+    size = settings["step"] or training.STEP[settings["batching"]]
+    pictures = size if settings["batching"] == "pictures" else 2 * size  # 16 pairs are of nearly 32 pictures
     branch = 1.0 if settings["branch_weight"] else 0.0
-    seconds = _step_seconds(settings["backbone"], settings["position"], branch, settings["side"], size,
-                            settings["batching"], settings["precision"])  # fmt: skip
+    seconds = _step_seconds(
+        settings["backbone"], settings["position"], branch, settings["side"], pictures, settings["precision"]
+    )
     count = settings["normal"] + settings["abnormal"]
     return seconds * settings["epochs"] * pairs.steps(count, settings["batching"], size)
-
-
-def _draws(records, name, score):
-    return [
-        {
-            "labels": np.array(r["test"]["label"]),
-            "scores": np.array(r["test"][name][score]),
-            "groups": np.array(r["test"]["group"]),
-            "threshold": 0.0,
-        }
-        for r in records
-    ]
-
-
-def _nearest(labels, scores, threshold):
-    """Accuracy, recall of the normal, specificity of the abnormal; a margin above 0 is called abnormal."""
-    called = scores > threshold
-    return [np.mean(called == labels), *(np.mean((called == labels)[labels == value]) for value in (0, 1))]
-
-
-def _auc(labels, scores, _):
-    return [metrics.auroc(labels, scores)]
-
-
-def cells(records, name="output_1"):
-    """The four cells of a row."""
-    out = {}
-    for score, statistic, keys in (("centroid", _auc, KEYS[:1]), ("nearest", _nearest, KEYS[1:])):
-        draws = _draws(records, name, score)
-        values = np.array([statistic(d["labels"], d["scores"], d["threshold"]) for d in draws])
-        intervals = metrics.interval(statistic, draws, np.random.default_rng(0), resamples=500)
-        out |= {key: reports.spread(values[:, k], intervals[k]) for k, key in enumerate(keys)}
-    return out
-
-
-def report(runs):
-    """Results by row; what else was found: both embeddings, attention as a localiser, time."""
-    records, results = {}, {}
-    for run in runs:
-        records.setdefault(run.row.key, (run.row, []))[1].append(run.load()[0])
-    lines = [
-        "## Beyond the paper",
-        "Both: judged by output-1 and output-2 together, the paper's future work. Attention: pixel AUROC of the "
-        "attention map against the masks of the defective pictures, beside that of the mean map, which knows nothing "
-        "of the picture.",
-        "| | AUC, both | Accuracy, both | attention | mean map | margin | s an epoch |\n|" + " --- |" * 7,
-    ]
-    for key, (row, found) in records.items():
-        first = found[0]["settings"]
-        counts = sorted({(r["test"]["label"].count(0), r["test"]["label"].count(1)) for r in found})
-        tested = " or ".join(f"{normal} + {abnormal}" for normal, abnormal in counts)
-        size = first["step"] or {"pairs": 16, "pictures": 40}[first["batching"]]
-        note = (
-            f"{len(found)} runs, {first['backbone']} from {found[0]['weights_loaded']} weights, {first['normal']} + "
-            f"{first['abnormal']} training pictures, {first['epochs']} epochs, {size} {first['batching']} a step, "
-            f"Adam at {first['learning_rate']:g}, {tested} test pictures (normal + abnormal)."
-        )
-        results[key] = Result(cells(found), (note,))
-        both = cells(found, "both") if "both" in found[0]["test"] else {}
-        shown = [_shown(both.get("auc")), _shown(both.get("accuracy"))]
-        for name in ("pixel_auroc", "mean_map"):
-            shown.append(_shown(reports.spread([r["attention"][name] for r in found if r["attention"]])))
-        shown += [f"{np.mean([r['margin'] for r in found]):.2f}"]
-        shown += [f"{np.mean([r['training_seconds'] for r in found]) / first['epochs']:.1f}"]
-        lines[-1] += f"\n| {row.title} | " + " | ".join(shown) + " |"
-    return results, "\n\n".join(lines), {}
-
-
-def _shown(cell):
-    if not cell or cell["mean"] is None:
-        return "–"
-    return f"{cell['mean']:.3f}" + ("" if cell["sd"] is None else f" ± {cell['sd']:.3f}")

@@ -8,7 +8,7 @@ epochs want a GPU: `--rows`, `--positions`, `--runs` and `--epochs` make less of
 Its accuracies fit the equal counts of the paper's Table 4.
 """
 
-from experiments import study, takimoto
+from experiments import study, takimoto, takimoto_reports
 
 TABLE = takimoto.experiment_a(
     number=11,
@@ -36,4 +36,4 @@ TABLE = takimoto.experiment_a(
 )
 
 if __name__ == "__main__":
-    study.main(TABLE, takimoto.train, takimoto.report, takimoto.check, takimoto.estimate)
+    study.main(TABLE, takimoto.train, takimoto_reports.report, takimoto.check, takimoto.estimate)

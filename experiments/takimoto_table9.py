@@ -9,7 +9,7 @@ Its accuracies fit 100 normal test pictures beside 71 abnormal ones, where Table
 (`--protocol=accuracy`).
 """
 
-from experiments import study, takimoto
+from experiments import study, takimoto, takimoto_reports
 
 TABLE = takimoto.experiment_a(
     number=9,
@@ -37,4 +37,4 @@ TABLE = takimoto.experiment_a(
 )
 
 if __name__ == "__main__":
-    study.main(TABLE, takimoto.train, takimoto.report, takimoto.check, takimoto.estimate)
+    study.main(TABLE, takimoto.train, takimoto_reports.report, takimoto.check, takimoto.estimate)

@@ -8,6 +8,8 @@ import numpy as np
 
 from fsad import losses, pairs, siamese
 
+STEP = {"pairs": 16, "pictures": 40}  # pairs, or pictures, a step of `fit_all_pairs`
+
 
 def fast_precision():
     """``"mixed_bfloat16"`` where the processor says it multiplies bfloat16 (Linux), else ``"float32"``."""
@@ -64,7 +66,7 @@ def fit_all_pairs(recipe, pictures, labels, rng, batching="pictures", size=None,
         rng: an ``np.random.Generator``, draws the order.
         batching: ``"pairs"``, the paper's, or ``"pictures"`` (`fsad.pairs.by_pictures`), each pair once an epoch
             in both.
-        size: 16 pairs, the paper's, or 40 pictures a step if None.
+        size: pairs, or pictures, a step; `STEP` if None: 16 pairs, the paper's, or 40 pictures.
         callbacks, precision: as in `fit`.
 
     Returns:
@@ -84,7 +86,7 @@ def fit_all_pairs(recipe, pictures, labels, rng, batching="pictures", size=None,
         recipe.loss.margin = recipe.margin_from_data * median_distance(recipe, pictures, labels)
     model = siamese.indexed(recipe.model, branch=recipe.branch)
     plain = not isinstance(recipe.loss, losses.PairBalancedContrastiveLoss)
-    data = pairs.all_pairs_dataset(pictures, labels, batching, size or {"pairs": 16, "pictures": 40}[batching], rng)
+    data = pairs.all_pairs_dataset(pictures, labels, batching, size or STEP[batching], rng)
     if plain:
         data = data.map(lambda x, y: (x, y[:, :1]))
     names = {"distance": 1.0, "branch_distance": recipe.branch_weight}
