@@ -19,7 +19,8 @@ from absl import flags
 
 from experiments import data, senarathna
 from experiments.tables import Column, Flag, Row, Table
-from fsad import attention, images, metrics, pairs, recipes, scoring, siamese, splits, synthetic, training
+from fsad import images, metrics, pairs, recipes, scoring, siamese, splits, synthetic, training
+from fsad.explain import attention
 
 COLUMNS = (
     Column("auc", "AUC", "{:.4f}"),
@@ -196,12 +197,10 @@ def localise(recipe, samples, pictures):
     The second knows nothing of the picture at hand; what the first has beyond it is attention to the defect.
     None without attention or masks.
     """
-    backbone = siamese.parts(recipe.model).backbone
     rows = [k for k, s in enumerate(samples) if s.mask is not None]
-    if attention.MAP not in [layer.name for layer in backbone.layers] or not rows:
+    if not attention.has_attention(recipe.model) or not rows:
         return None
-    model = keras.Model(backbone.input, backbone.get_layer(attention.MAP).output)
-    maps = np.concatenate([np.asarray(model(pictures[[k]].astype(np.float32)))[..., 0] for k in rows])
+    maps = attention.attention(recipe.model, pictures[rows])
     mean, found = maps.mean(0), []
     for k, heat in zip(rows, maps, strict=True):
         mask = images.read_mask(samples[k].mask)

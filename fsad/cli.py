@@ -43,7 +43,7 @@ VERBS = {
             ("good", list, None, "good pictures; may be given more than once (required)"),
             ("defect", list, None, "defective pictures; may be given more than once"),
             ("out", str, None, "folder to write the detector to (required)"),
-            ("recipe", str, "patches", "patches (trains nothing) or senarathna (trains, and needs defective pictures)"),
+            ("recipe", str, "patches", "patches (trains nothing); senarathna, takimoto (train on both)"),
             ("backbone", str, None, "backbone of the recipe, such as mobilenet, vgg16 or filter_bank"),
             ("weights", str, None, "imagenet, none, or a weights file"),
             ("side", int, None, "side in pixels that pictures are resized to"),
@@ -79,7 +79,7 @@ VERBS = {
         (2, 2),
         [
             ("out", str, None, "PNG file to write (required)"),
-            ("method", str, None, "patches or saliency; by default the first that the detector has"),
+            ("method", str, None, "patches, attention or saliency; by default the first that the detector has"),
         ],
     ),
     "evaluate": (

@@ -169,7 +169,7 @@ def _explain(folder, picture, flags):
         "title": f"score {finding.score:.4g}, {finding.verdict}, {int(100 * finding.confidence)} % sure",
         "reference": detector.fitted.thumbnails[finding.nearest],
     }
-    label = "patch distance, 0.5 = threshold" if method == "patches" else "saliency, 1 = 99.5th percentile"
+    label = "patch distance, 0.5 = threshold" if method == "patches" else f"{method}, 1 = 99.5th percentile"
     overlay.save(overlay.panel([example], Path(finding.name).name, top=1.0, label=label), flags.out, dpi=110)
     print(f"{finding.name}: {example['title']}\nWritten: {flags.out}")
     return 0

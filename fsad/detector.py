@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import fsad
 from fsad import fitting, images, pictures, recipes, siamese, storage, thresholds
-from fsad.explain import overlay, saliency
+from fsad.explain import attention, overlay, saliency
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class Detector:
                     one = {k: next(v) for k, v in out.items()}
                     score, heat = float(one["score"]), one.get("map")
                     if maps and heat is None:
-                        heat = self._saliency(result[1])
+                        heat = self._heat(self.methods[0], result[1])
                     yield Finding(
                         score=score,
                         verdict=VERDICTS[score > cut],
@@ -188,7 +188,8 @@ class Detector:
         Args:
             given: one path or array.
             method: ``"patches"`` (distance of each patch to its nearest reference patch; where the recipe
-                compares patches), ``"saliency"`` (gradient of the score), or None for the first it has.
+                compares patches), ``"attention"`` (where the network has it), ``"saliency"`` (gradient of the
+                score), or None for the first of these it has.
 
         Raises:
             ValueError: not one picture, or a method this detector does not have.
@@ -203,24 +204,26 @@ class Detector:
         (finding,) = self.stream(given, maps=True)
         if finding.error:
             raise images.ImageError(finding.name, finding.error)
-        if method == "saliency" and self._known().map_range is not None:
-            heat = self._saliency(images.resize(finding.picture, self.side))
+        if method is not None and method != methods[0]:
+            heat = self._heat(method, images.resize(finding.picture, self.side))
             finding = dataclasses.replace(finding, map=heat)
         return finding
 
     @property
     def methods(self):
         """Names of the explanation methods, the best for this detector first."""
-        return ("saliency",) if self._known().map_range is None else ("patches", "saliency")
+        fitted = self._known()
+        native = ("patches",) if fitted.map_range else ("attention",) if attention.has_attention(fitted.model) else ()
+        return (*native, "saliency")
 
     def heat(self, finding, method=None):
         """The map of a finding in [0, 1] for display.
 
         Patch distances are on one scale for all pictures: 0.5 is the threshold, so that good pictures stay
-        dark. Saliency has no such scale; each picture's own 99.5th percentile becomes 1.
+        dark. The others have no such scale; each picture's own 99.5th percentile becomes 1.
         """
         limits = self._known().map_range
-        if limits is None or method == "saliency":
+        if limits is None or method not in (None, "patches"):
             return overlay.normalize(finding.map)
         return np.clip((finding.map - limits[0]) / (limits[1] - limits[0]), 0, 1)
 
@@ -256,8 +259,10 @@ class Detector:
             self._compiled = tf.function(self.judge, input_signature=[tf.TensorSpec(shape, tf.uint8)])
         return self._compiled
 
-    def _saliency(self, picture):
+    def _heat(self, method, picture):
         fitted = self._known()
+        if method == "attention":
+            return attention.attention(fitted.model, picture[None])[0]
         return saliency.saliency(fitted.model, picture[None], fitted.references, reduction=fitted.reduction)[0]
 
 

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from fsad import attention, backbones
+from fsad import attention, backbones, siamese
+from fsad.explain import attention as explained
 
 
 def small():
@@ -72,6 +73,23 @@ def test_the_branch_is_a_convolution_and_its_mean(rng):
     kernel, bias = (np.asarray(w) for w in branch.get_layer("branch_convolution").weights)
     assert branch.output_shape == (None, 2) and branch.count_params() == 6 * 2 + 2
     assert np.allclose(branch(hidden), (hidden @ kernel[0, 0]).mean((1, 2)) + bias, atol=1e-5)
+
+
+def test_maps_of_a_two_picture_model(rng):
+    body = attention.insert(small(), "first")
+    features = keras.Input(body.output_shape[1:])
+    neck = keras.Model(features, keras.layers.GlobalAveragePooling2D()(features), name="neck")
+    model = siamese.build(body, neck, siamese.bare_distance(6))
+    pictures = rng.integers(0, 256, (5, 16, 16, 3), np.uint8)
+    maps = explained.attention(model, pictures, batch_size=2)
+    assert maps.shape == (5, 16, 16) and explained.has_attention(model)
+    probe = keras.Model(body.input, body.get_layer(attention.MAP).output)
+    assert np.allclose(maps, probe(pictures.astype(np.float32))[..., 0], atol=1e-6)
+    plain = siamese.build(small(), neck, siamese.bare_distance(6))
+    with pytest.raises(ValueError, match="one without"):
+        explained.attention(plain, pictures)
+    with pytest.raises(ValueError, match="at least one picture"):
+        explained.attention(model, pictures[:0])
 
 
 def test_refuses_layers_that_are_not_there_or_hold_no_maps():

@@ -95,6 +95,19 @@ def test_a_recipe_that_trains_holds_pictures_out_for_its_threshold(parts, tiny_r
         fsad.Detector("tiny").fit(parts / "train" / "good", progress=False)
 
 
+def test_a_recipe_with_attention_shows_it(parts, monkeypatch, tmp_path):
+    def small(**settings):
+        return recipes.takimoto("mobilenet", "none", 10, side=32, epochs=1, **settings)
+
+    monkeypatch.setitem(recipes.RECIPES, "takimoto", small)
+    detector = fsad.Detector("takimoto", folds=0).fit(parts / "train" / "good", parts / "test" / "hole", progress=False)
+    assert detector.methods == ("attention", "saliency") and len(detector.fitted.references) == 18
+    finding = detector.explain(parts / "test" / "hole" / "001.png")
+    assert finding.map.shape == (2, 2) and 0 < finding.map.min() <= finding.map.max() < 1
+    loaded = fsad.load(detector.save(tmp_path / "detector"))
+    assert np.array_equal(loaded.explain(parts / "test" / "hole" / "001.png").map, finding.map)
+
+
 def test_explains_by_each_method(fitted, parts):
     picture = parts / "test" / "hole" / "001.png"
     assert fitted.explain(picture).map.shape == (6, 6)
