@@ -41,7 +41,7 @@ def cells(records, name="output_1"):
 
 
 def report(runs):
-    """Results by row; what else was found: both embeddings, attention as a localiser, time."""
+    """Results by row; what else was found: both embeddings, attention as a localiser, the margin."""
     records, results = {}, {}
     for run in runs:
         records.setdefault(run.row.key, (run.row, []))[1].append(run.load()[0])
@@ -50,7 +50,7 @@ def report(runs):
         "Both: judged by output-1 and output-2 together, the paper's future work. Attention: pixel AUROC of the "
         "attention map against the masks of the defective pictures, beside that of the mean map, which knows nothing "
         "of the picture.",
-        "| | AUC, both | Accuracy, both | attention | mean map | margin | s an epoch |\n|" + " --- |" * 7,
+        "| | AUC, both | Accuracy, both | attention | mean map | margin |\n|" + " --- |" * 6,
     ]
     for key, (row, found) in records.items():
         first = found[0]["settings"]
@@ -68,7 +68,6 @@ def report(runs):
         for name in ("pixel_auroc", "mean_map"):
             shown.append(_shown(reports.spread([r["attention"][name] for r in found if r["attention"]])))
         shown += [f"{np.mean([r['margin'] for r in found]):.2f}"]
-        shown += [f"{np.mean([r['training_seconds'] for r in found]) / first['epochs']:.1f}"]
         lines[-1] += f"\n| {row.title} | " + " | ".join(shown) + " |"
     return results, "\n\n".join(lines), {}
 
