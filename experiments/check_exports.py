@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from experiments import data, study, tables
 from experiments.machine import machine
-from fsad import export, images, metrics, splits, synthetic
+from fsad import export, images, metrics, splits
 from fsad.detector import Detector
 
 RUNTIMES = (
@@ -74,13 +74,12 @@ def main(_):
         }
         record[title] = row
         lines.append(f"| {title} | {row['largest_difference']:.1e} | {row['verdicts_changed']} | {row['auroc']:.4f} |")
-    ours = "synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else ""
     text = [
         "# A detector scores the same wherever it runs",
         f"Written by `python -m experiments.check_exports --data={FLAGS.data}` on {machine()}. One detector (seed "
         f"{FLAGS.seed}, {detector.recipe}, weights {detector.fitted.weights}, 16 good and 8 defective pictures), "
         f"{len(labels)} pictures of parts it has not seen, scores around its threshold of {cut:.4f}.",
-        f"Data: {ours}{dataset.summary()}.",
+        f"Data: {data.describe(dataset)}.",
         "\n".join(lines),
     ]
     name = Path(FLAGS.out) / (

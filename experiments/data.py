@@ -44,6 +44,19 @@ def drawn(name):
     return not name.startswith("synthetic-") or (CACHE / "data" / synthetic.version() / name).is_dir()
 
 
+def describe(dataset):
+    """One line on a data set for a table; synthetic pictures are called so."""
+    return ("synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary()
+
+
+def told(samples, dataset):
+    """What a record keeps of test pictures: lists of ``path`` below the folder, ``label``, ``kind`` and ``group``."""
+    return {
+        "path": [s.path.relative_to(dataset.folder).as_posix() for s in samples],
+        **{key: [getattr(s, key) for s in samples] for key in ("label", "kind", "group")},
+    }
+
+
 @functools.lru_cache(maxsize=4)
 def load(name):
     """The data set with near-duplicate groups; found once a process."""

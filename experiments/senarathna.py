@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import data
-from fsad import datasets, images, metrics, recipes, scoring, siamese, splits, synthetic, thresholds, training
+from fsad import datasets, images, metrics, recipes, scoring, siamese, splits, thresholds, training
 from fsad.explain import saliency
 
 # What every table of the paper shares. Epochs, seeds and data sets are the tables' own.
@@ -101,7 +101,7 @@ def train(settings, on_epoch=lambda loss: None):
     tested = scoring.compare(recipe.model, scoring.embed(recipe.model, test), references)
     support_labels = np.repeat([0, 1], [len(good), len(defective)])
     record = {
-        "data": ("synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary(),
+        "data": data.describe(dataset),
         "left_out": [[Path(p).relative_to(dataset.folder).as_posix(), reason] for p, reason in dataset.skipped],
         "weights_loaded": recipe.weights,
         "parameters": recipe.model.count_params(),
@@ -113,10 +113,7 @@ def train(settings, on_epoch=lambda loss: None):
             role: [_name(s, dataset) for s in getattr(shots, role)] for role in ("anchors", "good", "defective")
         },
         "test": {
-            "path": [_name(s, dataset) for s in shots.test],
-            "label": [s.label for s in shots.test],
-            "kind": [s.kind for s in shots.test],
-            "group": [s.group for s in shots.test],
+            **data.told(shots.test, dataset),
             **{how: scoring.reduce(tested, how).tolist() for how in scoring.REDUCTIONS},
         },
         "calibrated": {

@@ -9,15 +9,13 @@ The paper's recipe, `senarathna`, has the same draws in `experiments.senarathna_
 defective pictures only set the threshold.
 """
 
-import time
-
 import keras
 import numpy as np
 
 from experiments import data, reports, study
 from experiments.senarathna import check
 from experiments.tables import Column, Result, Row, Table
-from fsad import evaluation, metrics, splits, synthetic
+from fsad import evaluation, metrics, splits
 from fsad.detector import Detector
 
 TABLE = Table(
@@ -53,7 +51,7 @@ TABLE = Table(
     },
     notes=("Positive is defective; a rate is at the threshold that the Detector set.",),
 )
-RATES = ("auroc", "f1", "precision", "recall")
+RATES = evaluation.NAMES[:4]
 
 
 def train(settings, on_epoch=lambda loss: None):
@@ -63,42 +61,21 @@ def train(settings, on_epoch=lambda loss: None):
     roles = {k: settings[k] for k in ("anchors", "good", "defective", "hold_out")}
     shots = splits.sample_shots(dataset, rng, **roles, test_per_class=settings["test_per_class"] or None)
     chosen = {"backbone": settings["backbone"], "weights": settings["weights"]}
-    started = time.perf_counter()
     detector = Detector(seed=settings["seed"], **chosen)
     detector.fit([s.path for s in shots.anchors + shots.good], [s.path for s in shots.defective], progress=False)
-    fitted = time.perf_counter()
     on_epoch(float("nan"))
-    detector.score([s.path for s in shots.test[:8]])  # traces the graph
-    warm = time.perf_counter()
-    findings = list(detector.stream([s.path for s in shots.test]))
-    scored = time.perf_counter()
-    masked = [s for s in shots.test if s.mask is not None]
-    maps = detector.inspect([s.path for s in masked])
-    areas = [evaluation.pixel_auroc(f.map, s.mask) for f, s in zip(maps, masked, strict=True)]
+    findings = detector.inspect([s.path for s in shots.test])
+    areas = [evaluation.pixel_auroc(f.map, s.mask) for f, s in zip(findings, shots.test, strict=True)]
     areas = [a for a in areas if a is not None]
     record = {
-        "data": ("synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary(),
+        "data": data.describe(dataset),
         "weights_loaded": detector.fitted.weights,
-        "fit_seconds": fitted - started,
-        "picture_seconds": (scored - warm) / len(findings),
         "threshold": detector.threshold.value,
         "pixel_auroc": float(np.mean(areas)) if areas else None,
-        "test": {
-            "path": [s.path.relative_to(dataset.folder).as_posix() for s in shots.test],
-            "label": [s.label for s in shots.test],
-            "kind": [s.kind for s in shots.test],
-            "group": [s.group for s in shots.test],
-            "score": [f.score for f in findings],
-        },
+        "test": {**data.told(shots.test, dataset), "score": [f.score for f in findings]},
     }
     keras.backend.clear_session()
     return record, {}
-
-
-def statistics(labels, scores, threshold):
-    """`RATES` of one draw."""
-    rates = metrics.rates(metrics.confusion(labels, scores > threshold))
-    return [metrics.auroc(labels, scores), *(rates[k] for k in RATES[1:])]
 
 
 def report(runs):
@@ -115,8 +92,8 @@ def report(runs):
             | {"threshold": r["threshold"]}
             for r in found
         ]
-        values = np.array([statistics(d["labels"], d["scores"], d["threshold"]) for d in draws])
-        intervals = metrics.interval(statistics, draws, np.random.default_rng(0))
+        values = np.array([evaluation.statistics(d["labels"], d["scores"], d["threshold"]) for d in draws])
+        intervals = metrics.interval(evaluation.statistics, draws, np.random.default_rng(0))
         cells = {k: reports.spread(values[:, i], intervals[i]) for i, k in enumerate(RATES)}
         cells["pixel_auroc"] = reports.spread([r["pixel_auroc"] or np.nan for r in found])
         tested = " or ".join(map(str, sorted({len(r["test"]["label"]) for r in found})))

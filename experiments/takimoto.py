@@ -19,7 +19,7 @@ from absl import flags
 
 from experiments import data, senarathna
 from experiments.tables import Column, Flag, Row, Table
-from fsad import images, metrics, pairs, recipes, scoring, siamese, splits, synthetic, training
+from fsad import images, metrics, pairs, recipes, scoring, siamese, splits, training
 from fsad.explain import attention
 
 COLUMNS = (
@@ -149,18 +149,13 @@ def train(settings, on_epoch=lambda loss: None):
     seconds = time.perf_counter() - started
     known, tested = embed(recipe, pictures), embed(recipe, test)
     record = {
-        "data": ("synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary(),
+        "data": data.describe(dataset),
         "weights_loaded": recipe.weights,
         "parameters": recipe.model.count_params(),
         "margin": float(recipe.loss.margin),
         "training_seconds": seconds,
         "losses": losses,
-        "test": {
-            "path": [s.path.relative_to(dataset.folder).as_posix() for s in shots.test],
-            "label": [s.label for s in shots.test],
-            "kind": [s.kind for s in shots.test],
-            "group": [s.group for s in shots.test],
-        },
+        "test": data.told(shots.test, dataset),
         "attention": localise(recipe, shots.test, test),
     }
     for name, joined in judgements(settings["branch_weight"] if recipe.branch is not None else 0.0).items():

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import fsad
-from fsad import fitting, images, pictures, recipes, siamese, storage, thresholds
+from fsad import evaluation, fitting, images, pictures, recipes, siamese, storage, thresholds
 from fsad.explain import attention, overlay, saliency
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Detector:
 
     Args:
         recipe: a name in `fsad.recipes.RECIPES`. ``"patches"`` is the default since it ranks real parts best
-            (``experiments/results/compare_recipes.md``); ``"senarathna"`` is the paper's and needs
+            (``experiments/results/study_recipes_magnetic_tile.md``); ``"senarathna"`` is the paper's and needs
             defective pictures.
         false_alarm_rate, miss_rate: what the threshold aims at; see `fsad.thresholds.choose`.
         max_references: good pictures kept to compare with; the others only help to set the threshold.
@@ -229,8 +229,6 @@ class Detector:
 
     def evaluate(self, given, progress=True):
         """Metrics on labelled pictures; see `fsad.evaluation.evaluate`."""
-        from fsad import evaluation
-
         return evaluation.evaluate(self, given, progress)
 
     def save(self, folder):

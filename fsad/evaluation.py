@@ -63,11 +63,11 @@ def evaluate(detector, given, progress=True):
         )
     cut = detector.threshold.value
     draw = {"labels": labels, "scores": scores, "groups": groups[rows], "threshold": cut}
-    bounds = metrics.interval(_statistic, [draw], np.random.default_rng(0))
+    bounds = metrics.interval(statistics, [draw], np.random.default_rng(0))
     kinds = [kept[k].kind for k in rows]
     measured = [areas[k] for k in rows if areas[k] is not None]
     return {
-        **dict(zip(NAMES, _plain(_statistic(labels, scores, cut)), strict=True)),
+        **dict(zip(NAMES, _plain(statistics(labels, scores, cut)), strict=True)),
         "intervals": {name: _plain(pair) for name, pair in zip(NAMES, bounds, strict=True)},
         "threshold": cut,
         "confusion": metrics.confusion(labels, scores > cut),
@@ -99,7 +99,8 @@ def known_parts(detector, findings, signatures):
     return same | np.isin(groups, list(taken | set(groups[same]))), groups
 
 
-def _statistic(labels, scores, threshold):
+def statistics(labels, scores, threshold):
+    """`NAMES` of one set of scores, as `fsad.metrics.interval` takes them; NaN where one is not defined."""
     rates = metrics.rates(metrics.confusion(labels, scores > threshold))
     return [metrics.auroc(labels, scores), *(rates[name] for name in NAMES[1:])]
 

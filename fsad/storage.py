@@ -62,6 +62,15 @@ def _digest(note):
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
+def write(path, data):
+    """Writes the bytes of one file, which appears whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(data)
+    os.replace(unfinished, path)
+
+
 class replacing:
     """``with replacing(folder, what, mark) as unfinished``: a folder that takes the place of ``folder`` at the end.
 

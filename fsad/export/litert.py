@@ -12,6 +12,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from fsad import storage
 from fsad.export import graph, saved_model
 
 # What neck and distance are made of; everything else a backbone has is quantised.
@@ -33,10 +34,7 @@ def write(detector, path, representative=None):
         plain = _runner(model_content=_quantised(detector, representative, 0.0))
         shift = np.median(np.concatenate([plain(p[None]) for p in representative]) - expected)
         data = _quantised(detector, representative, float(shift))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(data)
-    os.replace(unfinished, path)
+    storage.write(path, data)
     return _runner(model_path=str(path))
 
 

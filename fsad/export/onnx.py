@@ -1,7 +1,6 @@
 """ONNX, for ONNX Runtime and what else reads it."""
 
-import os
-
+from fsad import storage
 from fsad.export import graph
 
 OPSET = 17
@@ -22,10 +21,7 @@ def convert(detector, path):
 
     function = graph.score(detector)
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(model.SerializeToString())
-    os.replace(unfinished, path)
+    storage.write(path, model.SerializeToString())
 
 
 def remove(path):

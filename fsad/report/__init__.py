@@ -6,15 +6,13 @@ The page carries scores, not verdicts: the threshold can be moved in it, and eve
 import base64
 import datetime
 import json
-import os
-from pathlib import Path
 
 import cv2
 import jinja2
 import matplotlib
 import numpy as np
 
-from fsad import duplicates, evaluation
+from fsad import duplicates, evaluation, storage
 from fsad.explain import overlay
 
 MANY = 200  # pictures; with more of them smaller copies are embedded
@@ -63,11 +61,7 @@ def write(path, detector, findings, count, title="", threshold=None):
         # "<" would let a file name close the script element.
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
-    os.replace(unfinished, path)
+    storage.write(path, page.encode("utf-8", errors="backslashreplace"))
     return kept
 
 
