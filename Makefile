@@ -6,12 +6,13 @@ BIN = $(VENV)/bin
 ENV = $(VENV)/.installed
 
 .PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 reproduce-table8 reproduce-table9 reproduce-table10 \
-	reproduce-table11 reproduce-table12 reproduce-table13 figures benchmark-backbones test lint clean
+	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones test lint clean
 
 help:
 	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   a table of Senarathna and Wijesinghe (2025)"
 	@echo "make reproduce-table8 ... reproduce-table13   a table of Takimoto et al. (2022); ARGS=--dry_run tells the time"
-	@echo "make figures               its figures 3 and 4"
+	@echo "make reproduce-livieris-table1   Table 1 of Livieris et al. (2023)"
+	@echo "make figures               the papers' figures: saliency, attention, Grad-CAM pairs"
 	@echo "make benchmark-backbones   size and speed of every backbone"
 	@echo "make test | lint | clean   tests; ruff and import contracts; remove the environment and cached runs"
 	@echo 'Options: ARGS="--help" lists them.'
@@ -30,8 +31,13 @@ reproduce-table8 reproduce-table9 reproduce-table10 reproduce-table11 reproduce-
 		reproduce-table%: $(ENV)
 	$(BIN)/python -m experiments.takimoto_table$* $(ARGS)
 
+reproduce-livieris-table1: $(ENV)
+	$(BIN)/python -m experiments.livieris_table1 $(ARGS)
+
 figures: $(ENV)
-	$(BIN)/python -m experiments.figures $(ARGS)
+	$(BIN)/python -m experiments.senarathna_figures $(ARGS)
+	$(BIN)/python -m experiments.takimoto_figures $(ARGS)
+	$(BIN)/python -m experiments.livieris_figures $(ARGS)
 
 benchmark-backbones: $(ENV)
 	$(BIN)/python -m experiments.benchmark_backbones $(ARGS)

@@ -9,6 +9,8 @@ from tqdm import tqdm
 from fsad import datasets, synthetic
 
 CACHE = Path(__file__).parent / ".cache"
+SYNTHETIC = {f"synthetic-{t}": functools.partial(synthetic.write, texture=t) for t in synthetic.TEXTURES}
+SYNTHETIC["synthetic-flowers"] = synthetic.write_flowers
 
 
 def resolve(name):
@@ -16,27 +18,33 @@ def resolve(name):
 
     Args:
         name: a folder; or ``synthetic-leather``, ``synthetic-metal``, ``synthetic-tile``, drawn on first
-            use; or the path of a folder below ``FSAD_DATA_DIR``, such as ``magnetic_tile``.
+            use, or ``synthetic-flowers``; or the path of a folder below ``FSAD_DATA_DIR``, such as ``magnetic_tile``.
 
     Raises:
         FileNotFoundError: with the places looked at.
     """
-    texture = name.removeprefix("synthetic-")
-    if name.startswith("synthetic-") and texture in synthetic.TEXTURES:
+    if name in SYNTHETIC:
         # By the code that draws: sets drawn by an older version are not mistaken for these.
         folder = CACHE / "data" / synthetic.version() / name
-        with tqdm(total=244, desc=f"drawing {name}", unit="picture", disable=folder.exists()) as bar:
-            return synthetic.write(folder, texture, progress=bar.update)
+        with tqdm(desc=f"drawing {name}", unit="picture", disable=folder.exists()) as bar:
+            return SYNTHETIC[name](folder, progress=bar.update)
     if Path(name).is_dir():
         return Path(name)
     root = os.environ.get("FSAD_DATA_DIR")
     if root and (Path(root) / name).is_dir():
         return Path(root) / name
-    known = ", ".join(f"synthetic-{t}" for t in synthetic.TEXTURES)
     raise FileNotFoundError(
-        f"Expected --data to be a folder, one of {known}, or a folder below FSAD_DATA_DIR "
+        f"Expected --data to be a folder, one of {', '.join(SYNTHETIC)}, or a folder below FSAD_DATA_DIR "
         f"({root or 'not set'}). Received: {name}"
     )
+
+
+def there(name):
+    """Whether a data set is on this machine or can be drawn."""
+    try:
+        return name in SYNTHETIC or bool(resolve(name))
+    except FileNotFoundError:
+        return False
 
 
 def drawn(name):

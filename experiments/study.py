@@ -161,6 +161,8 @@ def plan(table, train, check=lambda settings: None):
         for flag in table.flags:
             if flag.selects and FLAGS[flag.name].value is not None:
                 wanted = wanted and str(settings[flag.selects]) in map(str, FLAGS[flag.name].value)
+        if not sets and row.key not in (FLAGS.rows or ()) and not data.there(settings["data"]):
+            continue  # pictures this machine has not, and nobody asked for: the table says "not run"
         if FLAGS.dry_run and not data.drawn(settings["data"]):
             decides = {"data": "not drawn yet"}
         else:
@@ -205,7 +207,8 @@ def make(runs, train):
 
 def _make(run, train, title):
     keras.backend.clear_session()  # the last run's model is not needed any more
-    with tqdm(total=run.settings["epochs"], desc=title, unit="epoch") as bar:
+    epochs = run.settings["epochs"] * run.settings.get("trainings", 1)
+    with tqdm(total=epochs, desc=title, unit="epoch") as bar:
 
         def on_epoch(loss):
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)

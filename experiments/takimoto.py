@@ -12,14 +12,13 @@ specificity: it fits 100 normal test pictures (``--protocol=accuracy``).
 import functools
 import time
 
-import cv2
 import keras
 import numpy as np
 from absl import flags
 
 from experiments import data, senarathna
 from experiments.tables import Column, Flag, Row, Table
-from fsad import images, metrics, pairs, recipes, scoring, siamese, splits, training
+from fsad import evaluation, images, pairs, recipes, scoring, siamese, splits, training
 from fsad.explain import attention
 
 COLUMNS = (
@@ -148,6 +147,7 @@ def train(settings, on_epoch=lambda loss: None):
     )  # fmt: skip
     seconds = time.perf_counter() - started
     known, tested = embed(recipe, pictures), embed(recipe, test)
+    measured, arrays = localise(recipe, shots.test, test)
     record = {
         "data": data.describe(dataset),
         "weights_loaded": recipe.weights,
@@ -156,7 +156,7 @@ def train(settings, on_epoch=lambda loss: None):
         "training_seconds": seconds,
         "losses": losses,
         "test": data.told(shots.test, dataset),
-        "attention": localise(recipe, shots.test, test),
+        "attention": measured,
     }
     for name, joined in judgements(settings["branch_weight"] if recipe.branch is not None else 0.0).items():
         ours, theirs = joined(known), joined(tested)
@@ -165,7 +165,7 @@ def train(settings, on_epoch=lambda loss: None):
             "nearest": nearest.tolist(),
             "centroid": scoring.centroid(theirs, ours[labels == 0]).tolist(),
         }
-    return record, {}
+    return record, arrays
 
 
 def judgements(weight):
@@ -187,25 +187,29 @@ def embed(recipe, pictures, batch_size=16):
 
 
 def localise(recipe, samples, pictures):
-    """How well attention finds the defects: pixel AUROC of the maps, and of the mean map of all defective pictures.
+    """How well attention finds the defects.
 
-    The second knows nothing of the picture at hand; what the first has beyond it is attention to the defect.
-    None without attention or masks.
+    Returns:
+        ``(measured, arrays)``: pixel AUROC of the maps of the defective pictures with a mask, and of their mean map,
+        which knows nothing of the picture at hand: what the first has beyond it is attention to the defect; and
+        ``maps`` of the first picture of each type, with their ``rows``. None and no arrays without attention or masks.
     """
     rows = [k for k, s in enumerate(samples) if s.mask is not None]
     if not attention.has_attention(recipe.model) or not rows:
-        return None
+        return None, {}
     maps = attention.attention(recipe.model, pictures[rows])
-    mean, found = maps.mean(0), []
+    found = []
     for k, heat in zip(rows, maps, strict=True):
-        mask = images.read_mask(samples[k].mask)
-        if mask.any() and not mask.all():
-            truth = mask.ravel().astype(int)
-            found.append([metrics.auroc(truth, cv2.resize(h, mask.shape[::-1]).ravel()) for h in (heat, mean)])
-    if not found:
-        return None
-    own, shared = np.mean(found, axis=0)
-    return {"pixel_auroc": float(own), "mean_map": float(shared), "pictures": len(found)}
+        found.append([evaluation.pixel_auroc(h, samples[k].mask) for h in (heat, maps.mean(0))])
+    found = [both for both in found if None not in both]
+    own, shared = np.mean(found, axis=0) if found else (None, None)
+    firsts = [
+        rows.index(next(k for k in rows if samples[k].kind == kind)) for kind in sorted({samples[k].kind for k in rows})
+    ]
+    return (
+        {"pixel_auroc": float(own), "mean_map": float(shared), "pictures": len(found)} if found else None,
+        {"rows": np.array(rows)[firsts], "maps": maps[firsts]},
+    )
 
 
 @functools.cache

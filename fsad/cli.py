@@ -79,7 +79,7 @@ VERBS = {
         (2, 2),
         [
             ("out", str, None, "PNG file to write (required)"),
-            ("method", str, None, "patches, attention or saliency; by default the first that the detector has"),
+            ("method", str, None, "patches, attention, saliency or gradcam; default: the first it has"),
         ],
     ),
     "evaluate": (

@@ -6,7 +6,7 @@ Layouts (found from the folder's own names by `load`):
 - marble: ``train|test/<good|crack|dot|joint>/*``
 - magnetic tile: ``MT_Free/Imgs/*.jpg``, ``MT_<Defect>/Imgs/*.jpg`` with a ``.png`` mask beside each
 - good / defect: ``good/*`` and ``defect/*``, ``defect/<type>/*`` or ``<type>/*``
-- classes: ``<class>/*``, two or more
+- classes: ``<class>/*``, two or more, and ``masks/<class>/NNN_mask.png`` if there are masks
 """
 
 import dataclasses
@@ -81,7 +81,9 @@ def load(folder):
         lister = mvtec if all(_is_good(p.name) for p in _folders(folder / "train")) else marble
     elif len(names) >= 2 and any(map(_is_good, names)):
         lister = good_defect
-    elif nested := [n for n in names if not any(_pictures(folder / n, [])) and _folders(folder / n)]:
+    elif nested := [
+        n for n in names if n.lower() not in MASKS and not any(_pictures(folder / n, [])) and _folders(folder / n)
+    ]:
         raise ValueError(
             f"{folder}: expected one data set. Received: a folder of several; choose one, such as {nested[0]}"
         )
@@ -208,10 +210,18 @@ def good_defect(folder):
 
 
 def classes(folder):
-    """One folder a class; labels are class numbers in order of name."""
+    """One folder a class; labels are class numbers in order of name.
+
+    Masks are those of ``masks/<class>/<name>_mask.png``. Pictures named ``<place>_<number>_<n>`` with the same
+    place and number show one thing (a listing of AirBnB, say), also where they are in different classes.
+    """
     samples, skipped = [], []
-    for label, place in enumerate(_folders(folder)):
-        samples += [Sample(p, label, place.name) for p in _pictures(place, skipped, deep=True)]
+    for label, place in enumerate(p for p in _folders(folder) if p.name.lower() not in MASKS):
+        for path in _pictures(place, skipped, deep=True):
+            mask = folder / "masks" / place.name / f"{path.stem}_mask.png"
+            one = re.fullmatch(r"(.*[^\W\d_]_\d+)_\d+", path.stem)
+            part = one[1] if one else None
+            samples.append(Sample(path, label, place.name, mask if mask.exists() else None, part))
     return Dataset(Path(folder), "classes", tuple(samples), tuple(skipped))
 
 

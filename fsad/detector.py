@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import fsad
 from fsad import evaluation, fitting, images, pictures, recipes, siamese, storage, thresholds
-from fsad.explain import attention, overlay, saliency
+from fsad.explain import attention, gradcam, overlay, saliency
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Detector:
             given: one path or array.
             method: ``"patches"`` (distance of each patch to its nearest reference patch; where the recipe
                 compares patches), ``"attention"`` (where the network has it), ``"saliency"`` (gradient of the
-                score), or None for the first of these it has.
+                score), ``"gradcam"`` (feature maps that raise the score), or None for the first of these it has.
 
         Raises:
             ValueError: not one picture, or a method this detector does not have.
@@ -214,7 +214,7 @@ class Detector:
         """Names of the explanation methods, the best for this detector first."""
         fitted = self._known()
         native = ("patches",) if fitted.map_range else ("attention",) if attention.has_attention(fitted.model) else ()
-        return (*native, "saliency")
+        return (*native, "saliency", "gradcam")
 
     def heat(self, finding, method=None):
         """The map of a finding in [0, 1] for display.
@@ -261,6 +261,8 @@ class Detector:
         fitted = self._known()
         if method == "attention":
             return attention.attention(fitted.model, picture[None])[0]
+        if method == "gradcam":
+            return gradcam.of_score(fitted.model, picture[None], fitted.references, fitted.reduction)[0]
         return saliency.saliency(fitted.model, picture[None], fitted.references, reduction=fitted.reduction)[0]
 
 

@@ -27,6 +27,31 @@ def senarathna(count):
     return index.astype(np.int32), labels.astype(np.float32)
 
 
+def livieris(labels, groups, rng):
+    """Two pairs a picture (Livieris et al. 2023, section 4): one with its own class, one with another.
+
+    Partners are drawn at random, never of the picture's own group: a picture is not compared with itself, nor
+    with a near-duplicate of itself. Where no such partner is, the pair is left out.
+
+    Args:
+        labels, groups: ``(n,)`` class and group numbers.
+        rng: an ``np.random.Generator``.
+
+    Returns:
+        ``(index, labels)``: int32 ``(P, 2)`` and float32 ``(P, 1)``, P at most 2n: first the pairs of one class,
+        label 0, then those of two classes, label 1, each in order of the first picture.
+    """
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    index, told = [], []
+    for different in (0.0, 1.0):
+        for k in range(len(labels)):
+            others = np.flatnonzero(((labels != labels[k]) == bool(different)) & (groups != groups[k]))
+            if len(others):
+                index.append((k, rng.choice(others)))
+                told.append(different)
+    return np.array(index, np.int32).reshape(-1, 2), np.array(told, np.float32)[:, None]
+
+
 def takimoto(labels):
     """All pairs of the training set (Takimoto et al. 2022, tables 6 and 7): 80 normal and 40 abnormal make 7140.
 

@@ -20,8 +20,10 @@ class Recipe:
 
     A recipe with ``loss`` is trained on all pairs of its pictures instead (`fsad.training.fit_all_pairs`), and
     so is its ``branch``, if it has one, with ``branch_weight``; ``margin_from_data``, if not 0, times the
-    median distance of different pairs before training becomes the margin of the loss. A recipe with
-    neither is not trained and needs no defective pictures.
+    median distance of different pairs before training becomes the margin of the loss. That of `livieris` is
+    trained on pairs that are given (`fsad.training.fit_pairs`), with gradients clipped to ``clip_norm``, until
+    ``patience`` epochs in a row have not bettered the loss on pairs held out. A recipe with neither ``pair``
+    nor ``loss`` is not trained and needs no defective pictures.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Recipe:
     branch: keras.Model | None = None
     branch_weight: float = 0.0
     margin_from_data: float = 0.0
+    clip_norm: float | None = None
+    patience: int = 0
 
     @property
     def trained(self):
@@ -111,10 +115,7 @@ def takimoto(
     if branch_weight and position is None:
         raise ValueError("Expected a position for the attention that the branch is part of. Received: None")
     body, loaded = backbones.build(backbone, weights, side, LAST.get(backbone))
-    body.trainable = True
-    for layer in body.layers:
-        # Statistics of a few dozen pictures would replace those of ImageNet.
-        layer.trainable = not (loaded == "imagenet" and isinstance(layer, layers.BatchNormalization))
+    _thaw(body, loaded)
     branch = None
     layer = place(backbone, position)
     if layer is not None:
@@ -135,6 +136,71 @@ def takimoto(
         branch=branch,
         branch_weight=branch_weight if branch is not None else 0.0,
         margin_from_data=margin_factor if margin is None else 0.0,
+    )
+
+
+def _thaw(body, loaded):
+    """Lets every layer of a backbone learn, but batch normalisation with the statistics of ImageNet: those of the
+    few pictures of a step are no match for them."""
+    body.trainable = True
+    for layer in body.layers:
+        layer.trainable = not (loaded == "imagenet" and isinstance(layer, layers.BatchNormalization))
+
+
+def livieris(
+    backbone="resnet50",
+    weights="imagenet",
+    variant="text",
+    frozen=False,
+    side=None,
+    learning_rate=5e-6,
+    batch_size=4,
+    epochs=100,
+    patience=10,
+):
+    """Livieris et al. (2023): explainable image similarity, pictures of one class against those of another.
+
+    ResNet50, global average pooling, 256 ReLU units, Euclidean distance, one sigmoid unit; contrastive loss with
+    margin 2 on that output; label 0 the same class, 1 different, as everywhere here; similarity is 1 minus it.
+
+    The text and the public code differ. ``variant="text"`` is as above, 224 pixels. ``variant="code"``: two more
+    units after the 256, the Euclidean distance cut off at 1 in place of the sigmoid unit, 320 pixels, gradients
+    clipped to norm 1. Learning rate, batch size and epochs are not in the text; the defaults are the code's. The
+    sigmoid unit starts where the distances before training are (`fsad.training.fit_pairs`): started anywhere
+    else it is saturated, and learns little at first.
+
+    Args:
+        backbone, weights: as in `fsad.backbones.build`.
+        variant: ``"text"`` or ``"code"``.
+        frozen: train the layers after the backbone only, on features computed once: the fast mode, not the paper's.
+        side, learning_rate, batch_size (pairs), epochs, patience: as the names say.
+    """
+    if variant not in ("text", "code"):
+        raise ValueError(f"Expected variant 'text' or 'code'. Received: {variant!r}")
+    code = variant == "code"
+    body, loaded = backbones.build(backbone, weights, side or (320 if code else 224))
+    if frozen:
+        body.trainable = False
+    else:
+        _thaw(body, loaded)
+    maps = keras.Input(body.output_shape[1:], name="maps")
+    embedding = layers.Dense(256, activation="relu", name="embedding")(layers.GlobalAveragePooling2D()(maps))
+    if code:
+        embedding = layers.Dense(2, name="plane")(embedding)
+    neck = keras.Model(maps, embedding, name="neck")
+    distance = siamese.clipped_distance(2) if code else siamese.distance_head(256, "euclidean")
+    return Recipe(
+        name="livieris",
+        model=siamese.build(body, neck, distance),
+        weights=loaded,
+        side=body.input_shape[1],
+        reduction="min",
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        epochs=epochs,
+        loss=losses.ContrastiveLoss(margin=2.0),
+        clip_norm=1.0 if code else None,
+        patience=patience,
     )
 
 

@@ -51,6 +51,15 @@ def bare_distance(dim):
     )
 
 
+def clipped_distance(dim):
+    """The part ``distance`` of the public code of Livieris et al. (2023): Euclidean, cut off at 1, no head."""
+    first, second = keras.Input((dim,), name="first"), keras.Input((dim,), name="second")
+    apart = EuclideanDistance(name="euclidean", dtype="float32")([first, second])
+    return keras.Model(
+        [first, second], layers.ReLU(max_value=1.0, name="dissimilarity", dtype="float32")(apart), name="distance"
+    )
+
+
 def patch_distance(shape, share=0.05):
     """The part ``distance`` for maps of patches ``shape`` = ``(h, w, channels)``: `NearestPatch`, nothing else."""
     first, second = keras.Input(shape, name="first"), keras.Input(shape, name="second")
@@ -80,6 +89,16 @@ def embedder(model):
     backbone, neck, _ = parts(model)
     picture = keras.Input(backbone.input_shape[1:], name="picture")
     return keras.Model(picture, neck(backbone(picture)), name="embedder")
+
+
+def on_features(model):
+    """The same comparison from the feature maps on: a two-picture model whose backbone passes on what it is given.
+
+    For feature maps that are computed once and then compared, scored and explained many times.
+    """
+    backbone, neck, distance = parts(model)
+    maps = keras.Input(backbone.output_shape[1:], name="maps")
+    return build(keras.Model(maps, layers.Identity()(maps), name="backbone"), neck, distance)
 
 
 def indexed(model, features=False, branch=None):

@@ -1,6 +1,9 @@
-"""Few-shot splits that keep one physical part on one side."""
+"""Splits that keep one physical part on one side: few shots of a data set of defects, shares of one of classes."""
 
 import dataclasses
+import warnings
+
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,3 +79,41 @@ def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, te
     if not count or not good_count:
         raise ValueError(f"{dataset.folder}: expected good and defective pictures left to test on. Received: none")
     return Shots(anchors, good, defective, tuple(test[0][:good_count] + test[1][:count]))
+
+
+def by_class(dataset, rng, test=0.2, validation=0.1):
+    """Splits a data set of classes so that each class keeps its share, and no group is on two sides.
+
+    Livieris et al. (2023): 80 % to train, 20 % to test, and 10 % of the training part to validate.
+
+    Args:
+        dataset: from `with_groups`.
+        rng: an ``np.random.Generator``.
+        test: share of all pictures.
+        validation: share of the rest.
+
+    Returns:
+        ``(train, validation, test)``: int arrays, rows of ``dataset.samples``. Shares are met as nearly as whole
+        groups allow.
+
+    Raises:
+        ValueError: no groups, or another layout than classes.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # a second to import, which few callers need
+
+    if any(s.group < 0 for s in dataset.samples):
+        raise ValueError(f"{dataset.folder}: expected near-duplicate groups. Received: none; call with_groups first")
+    if dataset.layout != "classes":
+        raise ValueError(f"{dataset.folder}: expected one folder a class. Received: the {dataset.layout} layout")
+    labels, groups = (np.array([getattr(s, name) for s in dataset.samples]) for name in ("label", "group"))
+
+    def cut(rows, share):
+        folds = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=int(rng.integers(2**31)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a class of fewer pictures than folds
+            kept, taken = next(folds.split(rows, labels[rows], groups[rows]))
+        return rows[kept], rows[taken]
+
+    rest, tested = cut(np.arange(len(labels)), test)
+    train, validated = cut(rest, validation)
+    return train, validated, tested

@@ -45,15 +45,56 @@ def fit(recipe, anchors, good, defective, rng, callbacks=(), precision="float32"
         if pictures.shape != shape:
             raise ValueError(f"Expected {name} of shape {shape}. Received: {pictures.shape}")
     pictures = recipe.augment(np.concatenate([anchors, good, defective]))
-    index, labels = recipe.pair(len(pictures) // 3)
-    # Augmentations are fixed and a frozen backbone has no state: its feature maps are computed once.
-    frozen = not recipe.model.get_layer("backbone").trainable_weights
-    if frozen:
-        pictures = siamese.parts(recipe.model).backbone.predict(pictures, batch_size=32, verbose=0)
+    return fit_pairs(recipe, pictures, *recipe.pair(len(pictures) // 3), rng, None, callbacks, precision)
+
+
+def fit_pairs(recipe, pictures, index, labels, rng, validation=None, callbacks=(), precision="float32"):
+    """Trains ``recipe.model`` in place on given pairs.
+
+    Args:
+        recipe: a `fsad.recipes.Recipe`. Where it has a ``loss`` and a sigmoid unit on one distance, the unit
+            starts from the distances of the pairs before training: at their median it says 0.5.
+        pictures: uint8 RGB ``(n, side, side, 3)``. Feature maps of a frozen backbone are computed once, or given
+            in place of the pictures.
+        index, labels: ``(P, 2)`` rows of ``pictures`` and ``(P, 1)``, 1 different.
+        rng, callbacks, precision: as in `fit`.
+        validation: ``(index, labels)`` of further pairs of ``pictures``. The weights of the epoch with the lowest
+            loss on them are kept.
+
+    Returns, raises:
+        As `fit`.
+    """
+    backbone, neck, distance = siamese.parts(recipe.model)
+    frozen = not backbone.trainable_weights
+    if frozen and pictures.shape[1:] != backbone.output_shape[1:]:
+        # Pictures do not change and a frozen backbone has no state.
+        pictures = backbone.predict(pictures, batch_size=32, verbose=0)
     model = siamese.indexed(recipe.model, features=frozen)
-    model.compile(keras.optimizers.Adam(recipe.learning_rate), loss="binary_crossentropy")
-    data = pairs.dataset(pictures, index, labels, recipe.batch_size, rng)
-    return _run(model, data, recipe, callbacks, precision)
+    optimizer = keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm)
+    model.compile(optimizer, loss=recipe.loss or "binary_crossentropy")
+    if recipe.loss is not None and "euclidean" in [layer.name for layer in distance.layers]:
+        _centre(backbone, neck, distance, pictures, index, frozen)
+    data, held_out = pairs.dataset(pictures, index, labels, recipe.batch_size, rng), None
+    if validation is not None:
+        held_out = pairs.dataset(pictures, *validation, recipe.batch_size, np.random.default_rng(0))
+        stop = keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, restore_best_weights=True)
+        callbacks = [*callbacks, stop]
+    return _run(model, data, recipe, callbacks, precision, held_out)
+
+
+def _centre(backbone, neck, distance, pictures, index, frozen, most=256):
+    """Starts the sigmoid unit at the distances of the first pairs: 0.5 at their median, spread 1 before the sigmoid."""
+    units = [layer for layer in distance.layers if isinstance(layer, keras.layers.Dense)]
+    if not units:
+        return
+    some = index[:: max(1, len(index) // most)]
+    rows, local = np.unique(some, return_inverse=True)
+    parts = [pictures[rows[k : k + 32]].astype(np.float32) for k in range(0, len(rows), 32)]
+    embeddings = np.concatenate([np.asarray(neck(p if frozen else backbone(p))) for p in parts])
+    first, second = embeddings[local.reshape(-1, 2)].transpose(1, 0, 2)
+    apart = np.linalg.norm(first - second, axis=1)
+    scale = 1 / max(float(apart.std()), 1e-6)
+    units[-1].set_weights([np.array([[scale]]), np.array([-scale * np.median(apart)])])
 
 
 def fit_all_pairs(recipe, pictures, labels, rng, batching="pictures", size=None, callbacks=(), precision="float32"):
@@ -109,9 +150,16 @@ def median_distance(recipe, pictures, labels):
     return float(np.median(np.linalg.norm(normal[:, None] - abnormal[None], axis=-1)))
 
 
-def _run(model, data, recipe, callbacks, precision):
+def _run(model, data, recipe, callbacks, precision, held_out=None):
     with _computing_in(precision, recipe.model):
-        history = model.fit(data, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
+        history = model.fit(
+            data,
+            epochs=recipe.epochs,
+            shuffle=False,
+            verbose=0,
+            callbacks=list(callbacks),
+            validation_data=held_out,
+        )
         history = history.history["loss"]
     if not np.isfinite(history).all():
         raise FloatingPointError(f"Expected a finite loss. Received: {history[-1]} after {len(history)} epochs")

@@ -114,3 +114,14 @@ def test_synthetic_set_is_listed_whole(tmp_path):
     found = datasets.load(folder)
     assert found.layout == "MVTec AD" and found.counts()["good"] == 8
     assert all((s.mask is not None) == bool(s.label) for s in found.samples)
+
+
+def test_classes_know_listings_and_masks(tmp_path):
+    put(tmp_path, "bath/berlin_77_1.png", "bath/berlin_78_1.png", "bed/berlin_77_2.png", "bed/120_3.png",
+        "masks/bed/120_3_mask.png")  # fmt: skip
+    found = datasets.load(tmp_path)
+    assert found.layout == "classes" and found.counts() == {"bath": 2, "bed": 2}
+    parts = {s.path.name: s.part for s in found.samples}
+    listings = {"berlin_77_1.png": "berlin_77", "berlin_77_2.png": "berlin_77", "berlin_78_1.png": "berlin_78"}
+    assert parts == {**listings, "120_3.png": None}
+    assert [s.path.name for s in found.samples if s.mask] == ["120_3.png"]

@@ -87,7 +87,7 @@ def test_a_recipe_that_trains_holds_pictures_out_for_its_threshold(parts, tiny_r
     detector = fsad.Detector("tiny", folds=3).fit(parts / "train" / "good", parts / "test" / "hole", progress=False)
     assert len(detector.fitted.references) == 9  # half of the good pictures are anchors
     assert len(detector.threshold.good) == 18 and len(detector.threshold.defective) == 2
-    assert "held-out" in detector.threshold.how and detector.methods == ("saliency",)
+    assert "held-out" in detector.threshold.how and detector.methods == ("saliency", "gradcam")
     assert detector.inspect(parts / "test" / "hole")[0].map.shape == (16, 16)
     optimistic = fsad.Detector("tiny", folds=0).fit(parts / "train" / "good", parts / "test" / "hole", progress=False)
     assert "training" in optimistic.threshold.how
@@ -101,7 +101,7 @@ def test_a_recipe_with_attention_shows_it(parts, monkeypatch, tmp_path):
 
     monkeypatch.setitem(recipes.RECIPES, "takimoto", small)
     detector = fsad.Detector("takimoto", folds=0).fit(parts / "train" / "good", parts / "test" / "hole", progress=False)
-    assert detector.methods == ("attention", "saliency") and len(detector.fitted.references) == 18
+    assert detector.methods == ("attention", "saliency", "gradcam") and len(detector.fitted.references) == 18
     finding = detector.explain(parts / "test" / "hole" / "001.png")
     assert finding.map.shape == (2, 2) and 0 < finding.map.min() <= finding.map.max() < 1
     loaded = fsad.load(detector.save(tmp_path / "detector"))
@@ -114,7 +114,8 @@ def test_explains_by_each_method(fitted, parts):
     finding = fitted.explain(picture, "saliency")
     assert finding.map.shape == (96, 96) and finding.map.max() > 0 and finding.picture.shape == (96, 96, 3)
     assert fitted.heat(finding, "saliency").max() == 1
-    with pytest.raises(ValueError, match="Expected a method among patches, saliency"):
+    assert fitted.explain(picture, "gradcam").map.shape == (6, 6)
+    with pytest.raises(ValueError, match="Expected a method among patches, saliency, gradcam"):
         fitted.explain(picture, "magic")
     with pytest.raises(ValueError, match="Expected one picture"):
         fitted.explain(parts / "test" / "hole")

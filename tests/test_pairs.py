@@ -82,3 +82,15 @@ def test_pictures_a_step_bound_what_goes_through_the_network(rng):
     sizes = [len(rows) for rows, _, _ in pairs.by_pictures(labels, 40, rng)]
     assert sizes == [40] * 15  # 600 passes for 7140 pairs
     assert sum(len(rows) for rows, _, _ in pairs.by_pairs(labels, 16, rng)) > 12_000
+
+
+def test_livieris_pairs_are_one_same_and_one_different_a_picture_and_never_itself(rng):
+    labels, groups = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 2, 3, 1])
+    index, told = pairs.livieris(labels, groups, rng)
+    # Picture 5 is the only one of its class, so it has no partner of the same.
+    assert told[:, 0].tolist() == [0.0] * 5 + [1.0] * 6
+    assert index[:, 0].tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5]
+    assert (groups[index[:, 0]] != groups[index[:, 1]]).all()
+    np.testing.assert_array_equal(labels[index[:, 0]] != labels[index[:, 1]], told[:, 0] == 1)
+    # 0 and 1 are one thing twice, so their partner of the same class is 2; of 2, which shares its group with 5, either.
+    assert index[:2, 1].tolist() == [2, 2]

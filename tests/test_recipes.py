@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 
 from fsad import recipes
@@ -47,3 +48,18 @@ def test_patch_layers_have_stride_16(name):
     backbone, _ = recipes.backbones.build(name, "none", 96, recipes.PATCH_LAYERS[name])
     height = backbone.output_shape[1]
     assert height == (4 if name == "inception_v3" else 12 if name.startswith("vgg") else 6)
+
+
+def test_livieris_text_and_code():
+    text, code = (recipes.livieris("mobilenet", "none", variant) for variant in ("text", "code"))
+    assert text.model.input_shape[0] == (None, 224, 224, 3) and code.model.input_shape[0] == (None, 320, 320, 3)
+    assert text.loss.margin == code.loss.margin == 2 and (text.clip_norm, code.clip_norm) == (None, 1.0)
+    assert text.model.get_layer("neck").output_shape == (None, 256)
+    assert code.model.get_layer("neck").output_shape == (None, 2)
+    far = code.model.get_layer("distance")([np.zeros((2, 2)), np.array([[0.3, 0.4], [3, 4]])])
+    np.testing.assert_allclose(far, [[0.5], [1]], rtol=1e-5)
+    assert (
+        recipes.livieris("mobilenet", "none", frozen=True, side=64).model.get_layer("backbone").trainable_weights == []
+    )
+    with pytest.raises(ValueError, match="variant"):
+        recipes.livieris(variant="x")

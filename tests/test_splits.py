@@ -73,3 +73,33 @@ def test_two_exposures_of_one_tile_never_face_each_other(real, rng):
         shots = splits.sample_shots(tiles, rng)
         support = [s.group for role in roles(shots) for s in role]
         assert len(set(support)) == 24 and not set(support) & {s.group for s in shots.test}
+
+
+def classes(labels, groups):
+    return datasets.Dataset(
+        "here",
+        "classes",
+        tuple(
+            datasets.Sample(f"{k}", int(y), f"class{y}", group=int(g))
+            for k, (y, g) in enumerate(zip(labels, groups, strict=True))
+        ),
+    )
+
+
+def test_by_class_keeps_shares_and_groups(rng):
+    labels = np.repeat([0, 1, 2], [100, 60, 40])
+    groups = np.arange(200) // 2  # pictures come in twos
+    train, validation, test = splits.by_class(classes(labels, groups), rng)
+    parts = [train, validation, test]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(200))
+    assert [len(p) for p in parts] == pytest.approx([144, 16, 40], abs=2)
+    for some, other in ((0, 1), (0, 2), (1, 2)):
+        assert not set(groups[parts[some]]) & set(groups[parts[other]])
+    assert np.bincount(labels[test]) == pytest.approx([20, 12, 8], abs=2)
+
+
+def test_by_class_refuses_what_has_no_classes(rng):
+    with pytest.raises(ValueError, match="with_groups"):
+        splits.by_class(classes([0, 1], [-1, -1]), rng)
+    with pytest.raises(ValueError, match="one folder a class"):
+        splits.by_class(dataset(range(40), range(100, 130)), rng)

@@ -63,3 +63,27 @@ def test_unknown_names_are_refused(rng):
         synthetic.draw("tile", "rust", rng)
     with pytest.raises(ValueError, match="64"):
         synthetic.draw("tile", "good", rng, size=10)
+
+
+@pytest.mark.parametrize("kind", synthetic.flowers.KINDS)
+def test_a_flower_is_where_its_mask_says(kind, rng):
+    picture, mask = synthetic.flowers.draw(kind, rng, size=96)
+    assert picture.shape == (96, 96, 3) and picture.dtype == np.uint8 and 0.02 < mask.mean() < 0.4
+    # The blossom is what has no grain of the meadow: its colours are another population.
+    inside, outside = picture[mask].mean(0), picture[~mask].mean(0)
+    assert np.abs(inside - outside).max() > 20
+
+
+def test_flowers_are_written_as_classes_with_masks(tmp_path):
+    found = datasets.load(synthetic.write_flowers(tmp_path / "flowers", each=2, size=64))
+    assert found.layout == "classes" and found.counts() == dict.fromkeys(synthetic.flowers.KINDS, 2)
+    assert all(s.mask is not None for s in found.samples) and synthetic.is_synthetic(found.folder)
+
+
+def test_the_colour_of_a_flower_does_not_give_its_class_away(rng):
+    # One-against-rest by the mean colour of the whole picture.
+    labels = np.repeat(np.arange(5), 40)
+    drawn = [synthetic.flowers.draw(synthetic.flowers.KINDS[k], rng, 64)[0].mean((0, 1)) for k in labels]
+    for channel in np.array(drawn).T:
+        for k in range(5):
+            assert 0.25 < metrics.auroc((labels == k).astype(int), channel) < 0.75

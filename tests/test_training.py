@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fsad import metrics, recipes, scoring, siamese, synthetic, training
+from fsad import metrics, pairs, recipes, scoring, siamese, synthetic, training
 
 
 def spotted(rng, n, spot, side=16):
@@ -76,3 +76,32 @@ def test_roles_of_different_number_are_refused(tiny_recipe, rng):
 
 def test_fast_precision_is_one_that_fit_takes():
     assert training.fast_precision() in ("float32", "mixed_bfloat16")
+
+
+def test_given_pairs_frozen_features_and_validation(rng):
+    """Two kinds of picture, told apart by colour; features computed once give the weights that pictures give."""
+    recipe, other = (recipes.livieris("custom_cnn", "none", frozen=True, side=64, learning_rate=1e-2, batch_size=8,
+                                      epochs=6, patience=2) for _ in "ab")  # fmt: skip
+    other.model.set_weights(recipe.model.get_weights())
+    kinds = np.arange(24) % 2
+    pictures = (rng.integers(0, 60, (24, 64, 64, 3)) + 150 * kinds[:, None, None, None] * [1, 0, 1]).astype(np.uint8)
+    index, labels = pairs.livieris(kinds, np.arange(24), rng)
+    told, held_out = np.arange(0, 48, 2), np.arange(1, 48, 2)
+    features = recipe.model.get_layer("backbone").predict(pictures, verbose=0)
+    for which, given in ((recipe, pictures), (other, features)):
+        training.fit_pairs(which, given, index[told], labels[told], np.random.default_rng(0),
+                           (index[held_out], labels[held_out]))  # fmt: skip
+    for a, b in zip(recipe.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    embeddings = scoring.embed(recipe.model, pictures)
+    found = recipe.model.get_layer("distance")([embeddings[index[:, 0]], embeddings[index[:, 1]]]).numpy()
+    assert ((found > 0.5) == labels).mean() > 0.9
+
+
+def test_the_sigmoid_unit_starts_at_the_distances(rng):
+    recipe = recipes.livieris("custom_cnn", "none", frozen=True, side=64, learning_rate=1e-9, batch_size=8, epochs=1)
+    pictures = rng.integers(0, 256, (10, 64, 64, 3)).astype(np.uint8)
+    index, labels = pairs.livieris(np.arange(10) % 2, np.arange(10), rng)
+    training.fit_pairs(recipe, pictures, index, labels, rng)
+    out = recipe.model([pictures[index[:, 0]].astype(np.float32), pictures[index[:, 1]].astype(np.float32)])
+    assert np.median(out) == pytest.approx(0.5, abs=0.01)

@@ -7,6 +7,7 @@ import cv2
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 COLORS = "cividis"
 
@@ -77,6 +78,40 @@ def panel(examples, title=None, top=None, label="saliency, 1 = 99.5th percentile
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
+
+
+def pair_panel(first, second, factual, counterfactual, title, boxes=None):
+    """A figure of a comparison: a row for each picture, with what speaks for the verdict and what against it.
+
+    Args:
+        first, second: uint8 RGB.
+        factual, counterfactual: maps ``(2, h, w)`` in [0, 1], as `fsad.explain.gradcam` gives them.
+        title: say, similarity and verdict.
+        boxes: of each picture, a `fsad.explain.boxes.Box` drawn into it, or None.
+    """
+    figure = Figure(figsize=(7.4, 5.1), layout="constrained")
+    axes = figure.subplots(2, 3)
+    for k, (row, picture) in enumerate(zip(axes, (first, second), strict=True)):
+        row[0].imshow(picture)
+        if boxes:
+            rectangle(row[0], boxes[k])
+        row[1].imshow(blend(picture, factual[k], top=1))
+        row[2].imshow(blend(picture, counterfactual[k], top=1))
+        row[0].set_ylabel(("first picture", "second picture")[k], fontsize=9)
+    for axis, name in zip(axes[1], ("picture", "factual: for the verdict", "counterfactual: against it"), strict=True):
+        axis.set_xlabel(name, fontsize=9)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def rectangle(axis, found):
+    """Draws a `fsad.explain.boxes.Box` into an axis; white under black, to be seen on any picture."""
+    for color, width in (("white", 3.5), ("black", 1.5)):
+        size = (found.right - found.left - 1, found.bottom - found.top - 1)
+        axis.add_patch(Rectangle((found.left, found.top), *size, fill=False, edgecolor=color, linewidth=width))
 
 
 _FURTHER = (("reference", "nearest good picture"), ("mask", "defect mask"))

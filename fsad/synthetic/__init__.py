@@ -9,7 +9,7 @@ of light, tone and colour remain between them. What a picture is made of: a *hei
 under a light), an *albedo* map (the colour of the material), a *gloss* map, then the light itself, a
 slight defocus and sensor noise. Defects change the first three, before the light, so that they are
 shaded as the rest is. Good pictures are not clean: they carry faint specks, blotches and wear that no
-mask marks.
+mask marks. `write_flowers` draws pictures of five classes instead (`fsad.synthetic.flowers`).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from fsad import images
-from fsad.synthetic import defects
+from fsad.synthetic import defects, flowers
 from fsad.synthetic.light import photograph
 from fsad.synthetic.surfaces import SURFACES
 
@@ -81,9 +81,36 @@ def write(folder, texture, seed=0, good=160, defective=12, size=256, progress=No
     Raises:
         FileExistsError: the folder holds something else.
     """
+    asked = {"texture": texture, "seed": seed, "good": good, "defective": defective, "size": size}
+
+    def pictures():
+        for place, defect, k in _plan(good, defective):
+            rng = np.random.default_rng([seed, TEXTURES.index(texture), ("good", *DEFECTS).index(defect), k])
+            picture, mask = draw(texture, defect, rng, size, station=seed)
+            yield place, picture, f"ground_truth/{defect}/{Path(place).stem}_mask.png" if defect != "good" else "", mask
+
+    return _write(folder, asked, pictures(), progress)
+
+
+def write_flowers(folder, seed=0, each=100, size=160, progress=None):
+    """Writes synthetic flowers, ``each`` of the five classes of `flowers.KINDS`, as one folder a class.
+
+    Masks of the blossoms are in ``masks/<class>``. The rest is as `write` has it.
+    """
+
+    def pictures():
+        for number, kind in enumerate(flowers.KINDS):
+            for k in range(each):
+                picture, mask = flowers.draw(kind, np.random.default_rng([seed, number, k]), size)
+                yield f"{kind}/{k:03d}.png", picture, f"masks/{kind}/{k:03d}_mask.png", mask
+
+    return _write(folder, {"flowers": each, "seed": seed, "size": size}, pictures(), progress)
+
+
+def _write(folder, asked, pictures, progress):
+    """Writes ``(place, picture, place of the mask or "", mask)`` below a folder that appears complete or not at all."""
     folder = Path(folder)
-    asked = {"synthetic": True, "code": version(), "texture": texture, "seed": seed, "good": good,
-             "defective": defective, "size": size}  # fmt: skip
+    asked = {"synthetic": True, "code": version(), **asked}
     note = folder / "synthetic.json"
     if folder.exists():
         found = json.loads(note.read_text()) if note.is_file() else None
@@ -96,13 +123,10 @@ def write(folder, texture, seed=0, good=160, defective=12, size=256, progress=No
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        for place, defect, k in _plan(good, defective):
-            rng = np.random.default_rng([seed, TEXTURES.index(texture), ("good", *DEFECTS).index(defect), k])
-            picture, mask = draw(texture, defect, rng, size, station=seed)
+        for place, picture, place_of_mask, mask in pictures:
             images.write(unfinished / place, picture)
-            if defect != "good":
-                name = Path(place).stem + "_mask.png"
-                images.write(unfinished / "ground_truth" / defect / name, mask.astype(np.uint8) * 255)
+            if place_of_mask:
+                images.write(unfinished / place_of_mask, mask.astype(np.uint8) * 255)
             if progress:
                 progress(1)
         (unfinished / "synthetic.json").write_text(json.dumps(asked, indent=1) + "\n")
@@ -122,7 +146,7 @@ def version():
 
 
 def is_synthetic(folder):
-    """Whether a folder was drawn by `write`."""
+    """Whether a folder was drawn by `write` or `write_flowers`."""
     return (Path(folder) / "synthetic.json").is_file()
 
 

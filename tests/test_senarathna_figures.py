@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 
-from experiments import figures, senarathna_table3, study
+from experiments import senarathna_figures, senarathna_table3, study
 from fsad import synthetic
 
 
@@ -23,7 +23,8 @@ def test_panel_shows_one_picture_of_each_defect_type(tmp_path):
             return record, arrays
 
     run = Finished(senarathna_table3.TABLE.rows[0], {"data": str(folder)}, tmp_path)
-    figure = figures.panel(run)
+    ((name, figure),) = senarathna_figures.draw(run).items()
+    assert name == "senarathna_figure3_synthetic-tiny"
     assert figure.get_suptitle() == "Saliency on synthetic-tiny (synthetic pictures); pixel AUROC 0.71 over 7 pictures"
     titles = [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")]
     assert [t.split(":")[0] for t in titles] == list(synthetic.DEFECTS)

@@ -1,0 +1,51 @@
+"""From a map to the box around what it marks, and the picture cut to it (Livieris et al. 2023, section 4.4)."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+
+class Box(NamedTuple):
+    """Pixels ``[top:bottom, left:right]`` of a picture."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def box(heat, shape, threshold=0.3, margin=0.1):
+    """The box of a map.
+
+    The rule, after Zhou et al. (2016): the map is resized to the picture; places of at least ``threshold`` times
+    its largest value are kept; the largest connected region of them (neighbours also across corners) is bounded by
+    a rectangle, and that is widened by ``margin`` of its own width and height on each side. Zhou et al. keep 0.2;
+    their maps are not cut off at zero, which those of Grad-CAM are.
+
+    Args:
+        heat: ``(h, w)``, values >= 0.
+        shape: ``(height, width)`` of the picture, in pixels.
+        threshold: in (0, 1].
+        margin: >= 0.
+
+    Returns:
+        A `Box`; the whole picture if the map is zero.
+    """
+    if not 0 < threshold <= 1 or margin < 0:
+        raise ValueError(f"Expected threshold in (0, 1] and margin >= 0. Received: {threshold}, {margin}")
+    height, width = shape[:2]
+    heat = cv2.resize(np.asarray(heat, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    if heat.max() <= 0:
+        return Box(0, 0, width, height)
+    kept = (heat >= threshold * heat.max()).astype(np.uint8)
+    _, _, regions, _ = cv2.connectedComponentsWithStats(kept, connectivity=8)
+    largest = 1 + regions[1:, cv2.CC_STAT_AREA].argmax()  # 0 is what was not kept
+    left, top, w, h = regions[largest, :4].tolist()
+    across, down = round(margin * w), round(margin * h)
+    return Box(max(0, left - across), max(0, top - down), min(width, left + w + across), min(height, top + h + down))
+
+
+def crop(picture, found):
+    """The part of a picture ``(H, W, ...)`` in a box, a copy."""
+    return picture[found.top : found.bottom, found.left : found.right].copy()
