@@ -104,7 +104,10 @@ def _changes(sets):
         f"{title} {np.mean([sum(t['seconds'] for t in r['trained'].values()) for r in records]):.0f} s"
         for title, records in sets.items()
     ]
-    lines.append(f"The three trainings of a split, features included: {', '.join(seconds)}, on {machine()}.")
+    lines.append(
+        f"The three trainings of a split, features included: {', '.join(seconds)}, on {machine()}, by the clock: what "
+        "else ran there is in it."
+    )
     return "\n\n".join(lines)
 
 

@@ -15,13 +15,14 @@ class Box(NamedTuple):
     bottom: int
 
 
-def box(heat, shape, threshold=0.3, margin=0.1):
+def box(heat, shape, threshold=0.5, margin=0.1):
     """The box of a map.
 
     The rule, after Zhou et al. (2016): the map is resized to the picture; places of at least ``threshold`` times
     its largest value are kept; the largest connected region of them (neighbours also across corners) is bounded by
-    a rectangle, and that is widened by ``margin`` of its own width and height on each side. Zhou et al. keep 0.2;
-    their maps are not cut off at zero, which those of Grad-CAM are.
+    a rectangle, and that is widened by ``margin`` of its own width and height on each side. Zhou et al. keep
+    0.2; maps of 7 x 7 places are so smooth once resized that this is most of the picture, and boxes of 0.5 overlap the
+    blossoms of synthetic flowers better.
 
     Args:
         heat: ``(h, w)``, values >= 0.
