@@ -34,7 +34,8 @@ def load(path):
         model = keras.models.load_model(path)
     except Exception as error:
         raise ValueError(f"{path}: expected a model that Keras can load. Received: {error}") from error
-    siamese.parts(model)
+    if "dissimilarity" not in [layer.name for layer in siamese.parts(model).distance.layers]:
+        raise ValueError(f"{path}: expected a model whose output is in [0, 1]. Received: a bare distance")
     return model
 
 
@@ -49,11 +50,14 @@ def main(arguments):
     found = gradcam.gradcam(model, *inputs, target=FLAGS.target, layer=FLAGS.layer, method=FLAGS.method)
     title = title_of(paths, found.output[0])
     print(title.replace("\n", ": "))
-    for name, maps in (("for", found.factual), ("against", found.counterfactual)):
+    what = "the verdict" if FLAGS.target == "verdict" else f"'{FLAGS.target}'"
+    names = (f"for {what}", f"against {what}")
+    for name, maps in zip(names, (found.factual, found.counterfactual), strict=True):
         for path, heat in zip(paths, maps[0], strict=True):
             if not heat.any():
-                print(f"{path.name}: nothing speaks {name} it in this layer")
-    overlay.save(overlay.pair_panel(*pair, found.factual[0], found.counterfactual[0], title), FLAGS.out, dpi=100)
+                print(f"{path.name}: nothing in this layer speaks {name}")
+    figure = overlay.pair_panel(*pair, found.factual[0], found.counterfactual[0], title, names)
+    overlay.save(figure, FLAGS.out, dpi=100)
     print(f"Written: {os.path.relpath(FLAGS.out)}")
     if FLAGS.maps:
         names = ("output", "raw", "raw_counterfactual", "factual", "counterfactual")

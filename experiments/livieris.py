@@ -47,7 +47,7 @@ SETTINGS = {
     "weights": "imagenet",
     "variant": "text",
     "frozen": True,
-    "side": 224,
+    "side": None,
     "learning_rate": 1e-3,
     "batch_size": 32,
     "epochs": 30,
@@ -61,6 +61,9 @@ WAYS = (*TRAINED, "blind")
 
 def check(settings):
     """Raises FileNotFoundError or ValueError, in a moment, for settings that no run can be made with."""
+    for name in ("distance", "hold_out", "test_per_class"):
+        if name in settings:
+            raise ValueError(f"Expected no --{name}: this paper's runs have none. Received: {settings[name]}")
     dataset = datasets.load(data.resolve(settings["data"]))
     if dataset.layout != "classes":
         raise ValueError(f"{dataset.folder}: expected one folder a class. Received: the {dataset.layout} layout")
@@ -72,8 +75,8 @@ def recipe_of(settings):
 
 
 def kept(settings):
-    """The folder of a run's two models and of its cropped pictures."""
-    return data.CACHE / "livieris" / keys.key({**settings, "data": str(data.resolve(settings["data"]))})
+    """The folder of a run's three models and of its cropped pictures, of the same name as that of its record."""
+    return data.CACHE / "livieris" / keys.key(keys.decides(settings, train))
 
 
 def train(settings, on_epoch=lambda loss: None):
@@ -81,7 +84,7 @@ def train(settings, on_epoch=lambda loss: None):
     dataset, folder = data.load(settings["data"]), kept(settings)
     rng = np.random.default_rng(settings["seed"])
     fitted, held_out, tested = splits.by_class(dataset, rng)
-    known = np.concatenate([fitted, held_out])
+    known, every = np.concatenate([fitted, held_out]), np.arange(len(dataset.samples))
     labels, groups = (np.array([getattr(s, name) for s in dataset.samples]) for name in ("label", "group"))
 
     def draw(rows):
@@ -90,27 +93,28 @@ def train(settings, on_epoch=lambda loss: None):
 
     fit_pairs, check_pairs = draw(fitted), draw(held_out)
     test_index, test_told = one_each(*draw(tested), rng)
+    partner = _of_the_same_class(labels, groups, known, rng)
     runs, cut = {}, {}
     for way in TRAINED:
-        paths = [s.path if way == "original" else _place(folder, s, dataset, way) for s in dataset.samples]
+        paths = [s.path if way == "original" else place(folder, s, dataset, way) for s in dataset.samples]
+        # Every way starts from the same weights and sees the pairs in the same order.
         keras.utils.set_random_seed(settings["seed"])
+        order = np.random.default_rng([settings["seed"], 1])
         recipe = recipe_of(settings)
         pictures = images.read_all(paths, recipe.side)
         started = time.perf_counter()
-        runs[way] = _train(recipe, pictures, known, fit_pairs, check_pairs, rng, settings, on_epoch)
+        runs[way] = _train(recipe, pictures, known, fit_pairs, check_pairs, order, settings, on_epoch)
         runs[way] |= {"seconds": time.perf_counter() - started}
         folder.mkdir(parents=True, exist_ok=True)
         recipe.model.save(folder / f"{way}.keras")
         if way == "original":
-            partner = _of_the_same_class(labels, groups, known, rng)
-            every = np.arange(len(labels))
             for signs in TRAINED[1:]:
                 cut[signs] = crop(dataset, runs[way], every, partner, settings["similarity"], folder / signs, signs)
             blind = _most_similar(runs[way], tested, known, groups)
             cut["blind"] = crop(
                 dataset, runs[way], tested, blind, settings["similarity"], folder / "blind", "magnitude"
             )
-    paths = [_place(folder, dataset.samples[k], dataset, "blind") for k in tested]
+    paths = [place(folder, dataset.samples[k], dataset, "blind") for k in tested]
     features = runs["magnitude"]["backbone"].predict(images.read_all(paths, recipe.side), batch_size=32, verbose=0)
     runs["blind"] = {**runs["magnitude"], "features": runs["magnitude"]["features"].copy()}
     runs["blind"]["features"][tested] = features
@@ -118,9 +122,13 @@ def train(settings, on_epoch=lambda loss: None):
         "data": data.describe(dataset),
         "weights_loaded": recipe.weights,
         "parameters": recipe.model.count_params(),
+        "side": recipe.side,
         "trained": {way: {"losses": runs[way]["losses"], "seconds": runs[way]["seconds"]} for way in TRAINED},
         "cut": {
-            way: {"training": _counted(dataset, found, known), "test": _counted(dataset, found, tested)}
+            way: {
+                "training": _counted(dataset, cut["magnitude" if way == "blind" else way], known),
+                "test": _counted(dataset, found, tested),
+            }
             for way, found in cut.items()
         },
         "located": located(dataset, runs["original"], tested, partner, cut),
@@ -131,7 +139,11 @@ def train(settings, on_epoch=lambda loss: None):
             **{way: _dissimilarity(runs[way], test_index).tolist() for way in WAYS},
         },
     }
-    return record, {"partner": partner}
+    boxes_of = {way: np.full((len(every), 4), -1) for way in cut}
+    for way, found in cut.items():
+        for row, box in found.items():
+            boxes_of[way][row] = box
+    return record, {"partner": partner, "rows": test_index, **boxes_of}
 
 
 def one_each(index, told, rng):
@@ -209,12 +221,14 @@ def crop(dataset, run, rows, partner, similarity, folder, signs):
         sample = dataset.samples[row]
         picture = images.read(sample.path)
         picture = boxes.crop(picture, found[int(row)]) if int(row) in found else picture
-        images.write(_place(folder.parent, sample, dataset, folder.name), picture)
+        images.write(place(folder.parent, sample, dataset, folder.name), picture)
     return found
 
 
-def _place(folder, sample, dataset, way):
-    return (folder / way / sample.path.relative_to(dataset.folder)).with_suffix(".png")
+def place(folder, sample, dataset, way):
+    """Where the cropped picture of a sample is; the ending stays in the name, since it may tell two pictures apart."""
+    path = sample.path.relative_to(dataset.folder)
+    return folder / way / path.with_name(path.name + ".png")
 
 
 def _counted(dataset, found, rows):
@@ -230,26 +244,41 @@ def located(dataset, run, tested, partner, cut):
     """Where the maps of the test pictures lie, for data sets with masks of the object; None for others.
 
     Pixel AUROC of the maps against the mask, and of the mean magnitude, which knows nothing of the picture; mean
-    intersection over union of the boxes with that of the mask.
+    intersection over union of the boxes, of pictures that were cut, with that of the mask.
     """
-    rows = [k for k in tested if dataset.samples[k].mask is not None and partner[k] >= 0]
+    masks = {int(k): _mask(dataset.samples[k]) for k in tested if partner[k] >= 0}
+    rows = [k for k, mask in masks.items() if mask is not None]
     if not rows:
         return None
     maps = gradcam(run["head"], run["features"][rows], run["features"][partner[rows]], target="same")
     kinds = {name: getattr(maps, name)[:, 0] for name in ("factual", "counterfactual", "magnitude")}
     kinds["mean_map"] = np.broadcast_to(kinds["magnitude"].mean(0), kinds["magnitude"].shape)
-    masks = [dataset.samples[k].mask for k in rows]
     out = {"pictures": len(rows)}
     for name, heats in kinds.items():
-        out[name] = float(np.mean([evaluation.pixel_auroc(h, m) for h, m in zip(heats, masks, strict=True)]))
+        areas = [evaluation.pixel_auroc(h, dataset.samples[k].mask) for h, k in zip(heats, rows, strict=True)]
+        out[name] = float(np.mean(areas))
     for way, found in cut.items():
-        pairs_of_boxes = [(found[k], _around(m)) for k, m in zip(rows, masks, strict=True) if k in found]
-        out[f"box_{way}"] = float(np.mean([_overlap(*p) for p in pairs_of_boxes])) if pairs_of_boxes else None
+        shared = [_overlap(found[k], _around(masks[k])) for k in rows if k in found]
+        out[f"box_{way}"] = float(np.mean(shared)) if shared else None
     return out
 
 
+def _mask(sample):
+    """The mask of a sample in the size of its picture; None without one, or without both object and background."""
+    if sample.mask is None:
+        return None
+    try:
+        mask = images.read_mask(sample.mask)
+    except images.ImageError:
+        return None
+    if not mask.any() or mask.all():
+        return None
+    height, width = images.read(sample.path).shape[:2]
+    return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+
+
 def _around(mask):
-    left, top, width, height = cv2.boundingRect(images.read_mask(mask).astype(np.uint8))
+    left, top, width, height = cv2.boundingRect(mask)
     return boxes.Box(left, top, left + width, top + height)
 
 

@@ -21,11 +21,14 @@ from fsad.explain.gradcam import gradcam
 
 def draw(run):
     """The figures of one run by name."""
-    record, _ = run.load()
-    test, folder, models = record["test"], data.resolve(run.settings["data"]), livieris.kept(run.settings)
+    record, arrays = run.load()
+    models = livieris.kept(run.settings)
+    if not (models / "original.keras").is_file():  # the record was kept, the models were not
+        livieris.train(run.settings)
+    dataset = data.load(run.settings["data"])
     model = keras.models.load_model(models / "original.keras")
-    labels, output = np.array(test["label"]), np.array(test["original"])
-    right = (output > 0.5) == labels
+    labels, output = np.array(record["test"]["label"]), np.array(record["test"]["original"])
+    right, rows = (output > 0.5) == labels, arrays["rows"]
     found = {}
     # The first right and the first wrong verdict on pairs of one class, and of different classes.
     for name, wanted in (
@@ -35,16 +38,13 @@ def draw(run):
         ("different_mistaken", (labels == 1) & ~right),
     ):
         for k in np.flatnonzero(wanted)[:1]:
-            pair = [folder / test[key][k] for key in ("path", "second")]
-            found[f"pair_{name}"] = panel(model, pair)
-    alike = np.flatnonzero((labels == 0) & (1 - output > run.settings["similarity"]))[:1]
-    for k in alike:
-        pair = [folder / test[key][k] for key in ("path", "second")]
-        found["box"] = _cut(model, pair)
-        crops = [(models / "cropped" / test[key][k]).with_suffix(".png") for key in ("path", "second")]
-        scores = [output[k], test["cropped"][k]]
-        found["cropped_pair"] = _before_and_after(pair, crops, scores)
-    return {f"livieris_{folder.name}_{name}": figure for name, figure in found.items()}
+            found[f"pair_{name}"] = panel(model, [dataset.samples[row].path for row in rows[k]])
+    cut = (arrays["cropped"][rows][..., 0] >= 0).all(1)
+    for k in np.flatnonzero((labels == 0) & cut)[:1]:
+        found["box"] = _cut(model, dataset, arrays, rows[k][0])
+        scores = [output[k], record["test"]["cropped"][k]]
+        found["cropped_pair"] = _before_and_after(dataset, arrays, rows[k], scores)
+    return {f"livieris_{dataset.folder.resolve().name}_{name}": figure for name, figure in found.items()}
 
 
 def panel(model, paths):
@@ -55,34 +55,43 @@ def panel(model, paths):
     return overlay.pair_panel(*pair, found.factual[0], found.counterfactual[0], title)
 
 
-def _cut(model, pair):
-    pictures = [images.read(path) for path in pair]
-    inputs = [images.resize(p, model.input_shape[0][1])[None] for p in pictures]
-    found = gradcam(model, *inputs, target="same")
-    box = boxes.box(found.factual[0, 0], pictures[0].shape)
-    figure = Figure(figsize=(7.4, 2.9), layout="constrained")
-    axes = figure.subplots(1, 3)
-    shown = (pictures[0], overlay.blend(pictures[0], found.factual[0, 0], top=1), boxes.crop(pictures[0], box))
-    for axis, picture, name in zip(axes, shown, ("picture", "map and box", "cropped"), strict=True):
-        axis.imshow(picture)
-        axis.set_title(name, fontsize=9, loc="left")
-        axis.set_xticks([])
-        axis.set_yticks([])
-    overlay.rectangle(axes[1], box)
+def _cut(model, dataset, arrays, row):
+    """Figure 5, by the factual map and by both signs: map and box of a picture against its partner, and the crop."""
+    pictures = [images.read(dataset.samples[k].path) for k in (row, arrays["partner"][row])]
+    maps = gradcam(model, *(images.resize(p, model.input_shape[0][1])[None] for p in pictures), target="same")
+    figure = Figure(figsize=(7.4, 5.1), layout="constrained")
+    axes = figure.subplots(2, 3)
+    ways = (("cropped", maps.factual, "factual map"), ("magnitude", maps.magnitude, "both signs of the map"))
+    for line, (way, heats, name) in zip(axes, ways, strict=True):
+        box = boxes.Box(*arrays[way][row].tolist())
+        _show(line[0], pictures[0], f"{name}")
+        _show(line[1], overlay.blend(pictures[0], heats[0, 0], top=1), "map and box")
+        overlay.rectangle(line[1], box)
+        _show(line[2], boxes.crop(pictures[0], box), "cropped")
     return figure
 
 
-def _before_and_after(pair, crops, scores):
+def _before_and_after(dataset, arrays, rows, scores):
+    """Figure 6: a pair of one class, and the same cut to its boxes."""
     figure = Figure(figsize=(5.2, 5.4), layout="constrained")
-    for row, paths, score, name in zip(
-        figure.subplots(2, 2), (pair, crops), scores, ("original", "cropped"), strict=True
-    ):
-        for axis, path in zip(row, paths, strict=True):
-            axis.imshow(images.read(path))
-            axis.set_xticks([])
-            axis.set_yticks([])
-        row[0].set_title(f"{name}: dissimilarity {score:.2f}", fontsize=9, loc="left")
+    whole = [images.read(dataset.samples[row].path) for row in rows]
+    found = [boxes.Box(*arrays["cropped"][row].tolist()) for row in rows]
+    cropped = [boxes.crop(picture, box) for picture, box in zip(whole, found, strict=True)]
+    for k, (line, pictures) in enumerate(zip(figure.subplots(2, 2), (whole, cropped), strict=True)):
+        for axis, picture, box in zip(line, pictures, found, strict=True):
+            _show(axis, picture)
+            if not k:
+                overlay.rectangle(axis, box)
+        name = ("original", "cropped")[k]
+        line[0].set_title(f"{name}: dissimilarity {scores[k]:.2f}", fontsize=9, loc="left")
     return figure
+
+
+def _show(axis, picture, title=""):
+    axis.imshow(picture)
+    axis.set_title(title, fontsize=9, loc="left")
+    axis.set_xticks([])
+    axis.set_yticks([])
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def _main(table, train, report, check, estimate):
     same = {k: v for k, v in runs[0].settings.items() if all(r.settings[k] == v for r in runs) and v is not None}
     cell = "the paper's value / ours: " if table.has_paper else ""
     head = [
-        f"Written by `{command}`. A cell is {cell}mean ± standard deviation over the draws of the shots, where there "
+        f"Written by `{command}`. A cell is {cell}mean ± standard deviation over the draws, where there "
         "are several, and (95 % bootstrap interval over draws and test pictures). The interval of "
         "one draw is for that draw alone; that of a few draws is rather too narrow.",
         "Data: " + "; ".join(dict.fromkeys(record["data"] for record in records)) + ".",
@@ -181,14 +181,16 @@ def make(runs, train):
     Returns:
         Reasons by row key of the runs that failed; the others are made all the same.
     """
-    runs, failed = [run for run in runs if run.wanted], {}
+    runs, failed, broken = [run for run in runs if run.wanted], {}, {}
     if reused := sum(run.finished for run in runs):
         print(f"{reused} of {len(runs)} runs are finished already and used again.")
     logging.set_verbosity(logging.WARNING)
     tf.config.experimental.enable_op_determinism()
     try:
         for number, run in enumerate(runs, 1):
-            if not run.finished:
+            if not run.finished and run.folder in broken:  # another row of the same run
+                failed.setdefault(run.row.key, []).append(broken[run.folder])
+            elif not run.finished:
                 data.load(run.settings["data"])  # here, so that its bar is not drawn within that of the run
                 where = f"run {number}/{len(runs)}: {run.row.title} on {run.settings['data']}"
                 try:
@@ -197,7 +199,8 @@ def make(runs, train):
                     if not isinstance(error, (ValueError, FileNotFoundError)):  # those say what they expected
                         logging.exception("%s failed", where)
                     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-                    failed.setdefault(run.row.key, []).append(f"Seed {run.settings['seed']} failed: {reason}")
+                    broken[run.folder] = f"Seed {run.settings['seed']} failed: {reason}"
+                    failed.setdefault(run.row.key, []).append(broken[run.folder])
     except KeyboardInterrupt:
         kept = sum(r.finished for r in runs)
         print(f"\nInterrupted. {kept} of {len(runs)} runs are finished and kept; the same command makes the others.")

@@ -191,25 +191,24 @@ def localise(recipe, samples, pictures):
 
     Returns:
         ``(measured, arrays)``: pixel AUROC of the maps of the defective pictures with a mask, and of their mean map,
-        which knows nothing of the picture at hand: what the first has beyond it is attention to the defect; and
-        ``maps`` of the first picture of each type, with their ``rows``. None and no arrays without attention or masks.
+        which knows nothing of the picture at hand: what the first has beyond it is attention to the defect (None
+        without masks); and ``maps`` of the first picture of each type, with their ``rows``. Neither without attention.
     """
-    rows = [k for k, s in enumerate(samples) if s.mask is not None]
-    if not attention.has_attention(recipe.model) or not rows:
+    if not attention.has_attention(recipe.model):
         return None, {}
+    rows = [k for k, s in enumerate(samples) if s.label]
     maps = attention.attention(recipe.model, pictures[rows])
     found = []
     for k, heat in zip(rows, maps, strict=True):
         found.append([evaluation.pixel_auroc(h, samples[k].mask) for h in (heat, maps.mean(0))])
     found = [both for both in found if None not in both]
-    own, shared = np.mean(found, axis=0) if found else (None, None)
-    firsts = [
-        rows.index(next(k for k in rows if samples[k].kind == kind)) for kind in sorted({samples[k].kind for k in rows})
-    ]
-    return (
-        {"pixel_auroc": float(own), "mean_map": float(shared), "pictures": len(found)} if found else None,
-        {"rows": np.array(rows)[firsts], "maps": maps[firsts]},
-    )
+    kinds = [samples[k].kind for k in rows]
+    firsts = [kinds.index(kind) for kind in sorted(set(kinds))]
+    arrays = {"rows": np.array(rows)[firsts], "maps": maps[firsts]}
+    if not found:
+        return None, arrays
+    own, shared = np.mean(found, axis=0)
+    return {"pixel_auroc": float(own), "mean_map": float(shared), "pictures": len(found)}, arrays
 
 
 @functools.cache

@@ -165,9 +165,9 @@ def livieris(
 
     The text and the public code differ. ``variant="text"`` is as above, 224 pixels. ``variant="code"``: two more
     units after the 256, the Euclidean distance cut off at 1 in place of the sigmoid unit, 320 pixels, gradients
-    clipped to norm 1. Learning rate, batch size and epochs are not in the text; the defaults are the code's. The
-    sigmoid unit starts where the distances before training are (`fsad.training.fit_pairs`): started anywhere
-    else it is saturated, and learns little at first.
+    clipped to norm 1 all together. Learning rate, batch size and epochs are not in the text; the defaults are the
+    code's. The sigmoid unit starts where the distances before training are (`fsad.training.fit_pairs`): started
+    anywhere else it is saturated, and learns little at first.
 
     Args:
         backbone, weights: as in `fsad.backbones.build`.
@@ -184,9 +184,11 @@ def livieris(
     else:
         _thaw(body, loaded)
     maps = keras.Input(body.output_shape[1:], name="maps")
-    embedding = layers.Dense(256, activation="relu", name="embedding")(layers.GlobalAveragePooling2D()(maps))
+    # A distance that starts beyond the cut-off learns nothing; the public code starts small, as its library does.
+    small = {"kernel_initializer": keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")} if code else {}
+    embedding = layers.Dense(256, activation="relu", name="embedding", **small)(layers.GlobalAveragePooling2D()(maps))
     if code:
-        embedding = layers.Dense(2, name="plane")(embedding)
+        embedding = layers.Dense(2, name="plane", **small)(embedding)
     neck = keras.Model(maps, embedding, name="neck")
     distance = siamese.clipped_distance(2) if code else siamese.distance_head(256, "euclidean")
     return Recipe(

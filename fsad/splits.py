@@ -89,15 +89,15 @@ def by_class(dataset, rng, test=0.2, validation=0.1):
     Args:
         dataset: from `with_groups`.
         rng: an ``np.random.Generator``.
-        test: share of all pictures.
-        validation: share of the rest.
+        test: share of all pictures: one over a whole number.
+        validation: share of the rest, likewise.
 
     Returns:
         ``(train, validation, test)``: int arrays, rows of ``dataset.samples``. Shares are met as nearly as whole
         groups allow.
 
     Raises:
-        ValueError: no groups, or another layout than classes.
+        ValueError: no groups, another layout than classes, another share, or too few pictures for the shares.
     """
     from sklearn.model_selection import StratifiedGroupKFold  # a second to import, which few callers need
 
@@ -108,11 +108,21 @@ def by_class(dataset, rng, test=0.2, validation=0.1):
     labels, groups = (np.array([getattr(s, name) for s in dataset.samples]) for name in ("label", "group"))
 
     def cut(rows, share):
-        folds = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=int(rng.integers(2**31)))
+        if not 0 < share <= 0.5 or abs(1 / share - round(1 / share)) > 1e-6:
+            raise ValueError(f"Expected a share of one over a whole number, such as 0.2. Received: {share}")
+        count = round(1 / share)
+        if np.bincount(labels[rows]).max() < count or len(set(groups[rows])) < count:
+            raise ValueError(
+                f"{dataset.folder}: expected {count} pictures of some class, and as many parts, to hold out "
+                f"{share:.0%}. Received: {dataset.counts()}"
+            )
+        folds = StratifiedGroupKFold(count, shuffle=True, random_state=int(rng.integers(2**31)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a class of fewer pictures than folds
-            kept, taken = next(folds.split(rows, labels[rows], groups[rows]))
-        return rows[kept], rows[taken]
+            sides = next(folds.split(rows, labels[rows], groups[rows]))
+        if not all(map(len, sides)):
+            raise ValueError(f"{dataset.folder}: expected parts enough to hold out {share:.0%}. Received: too few")
+        return [rows[side] for side in sides]
 
     rest, tested = cut(np.arange(len(labels)), test)
     train, validated = cut(rest, validation)

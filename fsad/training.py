@@ -70,7 +70,7 @@ def fit_pairs(recipe, pictures, index, labels, rng, validation=None, callbacks=(
         # Pictures do not change and a frozen backbone has no state.
         pictures = backbone.predict(pictures, batch_size=32, verbose=0)
     model = siamese.indexed(recipe.model, features=frozen)
-    optimizer = keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clip_norm)
+    optimizer = keras.optimizers.Adam(recipe.learning_rate, global_clipnorm=recipe.clip_norm)
     model.compile(optimizer, loss=recipe.loss or "binary_crossentropy")
     if recipe.loss is not None and "euclidean" in [layer.name for layer in distance.layers]:
         _centre(backbone, neck, distance, pictures, index, frozen)
@@ -83,18 +83,20 @@ def fit_pairs(recipe, pictures, index, labels, rng, validation=None, callbacks=(
 
 
 def _centre(backbone, neck, distance, pictures, index, frozen, most=256):
-    """Starts the sigmoid unit at the distances of the first pairs: 0.5 at their median, spread 1 before the sigmoid."""
+    """Starts the sigmoid unit at the distances of some pairs: 0.5 at their median, spread 1 before the sigmoid."""
     units = [layer for layer in distance.layers if isinstance(layer, keras.layers.Dense)]
     if not units:
         return
-    some = index[:: max(1, len(index) // most)]
+    some = index[:: -(-len(index) // most)]
     rows, local = np.unique(some, return_inverse=True)
     parts = [pictures[rows[k : k + 32]].astype(np.float32) for k in range(0, len(rows), 32)]
     embeddings = np.concatenate([np.asarray(neck(p if frozen else backbone(p))) for p in parts])
     first, second = embeddings[local.reshape(-1, 2)].transpose(1, 0, 2)
     apart = np.linalg.norm(first - second, axis=1)
-    scale = 1 / max(float(apart.std()), 1e-6)
-    units[-1].set_weights([np.array([[scale]]), np.array([-scale * np.median(apart)])])
+    middle = float(np.median(apart))
+    if middle > 0:  # else all pictures are one to the network
+        scale = 1 / max(float(apart.std()), 0.01 * middle)
+        units[-1].set_weights([np.array([[scale]]), np.array([-scale * middle])])
 
 
 def fit_all_pairs(recipe, pictures, labels, rng, batching="pictures", size=None, callbacks=(), precision="float32"):

@@ -37,3 +37,14 @@ def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "bad.keras").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"bad\.keras"):
         compare.load(tmp_path / "bad.keras")
+
+
+def test_a_model_without_a_verdict_is_refused(tmp_path):
+    picture, maps = keras.Input((16, 16, 3)), keras.Input((4,))
+    body = keras.Model(
+        picture, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(picture)), name="backbone"
+    )
+    neck = keras.Model(maps, keras.layers.Identity()(maps), name="neck")
+    siamese.build(body, neck, siamese.bare_distance(4)).save(tmp_path / "bare.keras")
+    with pytest.raises(ValueError, match="bare distance"):
+        compare.load(tmp_path / "bare.keras")

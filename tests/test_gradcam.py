@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from fsad import scoring, siamese
-from fsad.explain.gradcam import METHODS, gradcam, of_score
+from fsad.explain.gradcam import METHODS, _weights, gradcam, of_score
 
 
 def _model(side=4, filters=3, seed=0, head=True):
@@ -104,6 +104,15 @@ def test_xgradcam_of_constant_maps_is_gradcam(rng):
     np.testing.assert_allclose(kinds[0], kinds[1], rtol=1e-3, atol=1e-8)
 
 
+def test_gradcam_plus_plus_written_out():
+    # One picture, 1 x 2 places, two feature maps.
+    maps = tf.constant([[[[3.0, 0.0], [1.0, 2.0]]]])
+    gradient = tf.constant([[[[0.5, 1.0], [0.5, -1.0]]]])
+    # a g = g / (2 + g sum(A)): twice 0.5 / (2 + 0.5 * 4); once 1 / (2 + 1 * 2), the negative one counts nothing.
+    found = _weights(maps, gradient, "gradcam++")
+    np.testing.assert_allclose(found, [[2 * 0.5 / 4, 1 / 4]], rtol=1e-6)
+
+
 def test_scorecam_weighs_by_what_the_target_gains(pair):
     model = _model(filters=2)
     backbone, neck, distance = siamese.parts(model)
@@ -155,3 +164,12 @@ def test_bad_arguments_are_refused(pair, options, message):
     first, second = pair if options else (pair[0], pair[1][:2])
     with pytest.raises(ValueError, match=message):
         gradcam(_model(), first, second, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"method": "scorecam"}, "gradcam"), ({"layer": "x"}, "early"), ({}, "one picture")]
+)
+def test_bad_arguments_of_a_score_are_refused(pair, options, message):
+    pictures = pair[0] if options else pair[0][:0]
+    with pytest.raises(ValueError, match=message):
+        of_score(_model(), pictures, np.zeros((1, 4), np.float32), **options)

@@ -115,3 +115,10 @@ def test_the_paper_s_model_sizes_come_out(backbone, megabytes):
     features = int(np.prod(body.output_shape[1:]))
     dense, head = (features + 1) * 4096, 4097
     assert siamese.size_megabytes(body) + 12 * (dense + head) / 1e6 == pytest.approx(megabytes, abs=0.06)
+
+
+def test_on_features_is_the_same_comparison_from_the_feature_maps_on(tiny_recipe, rng):
+    model = tiny_recipe().model
+    pictures = rng.integers(0, 256, (2, 5, 16, 16, 3)).astype(np.float32)
+    features = [siamese.parts(model).backbone(p) for p in pictures]
+    np.testing.assert_allclose(siamese.on_features(model)(features), model(list(pictures)), rtol=1e-6)

@@ -101,5 +101,9 @@ def test_by_class_keeps_shares_and_groups(rng):
 def test_by_class_refuses_what_has_no_classes(rng):
     with pytest.raises(ValueError, match="with_groups"):
         splits.by_class(classes([0, 1], [-1, -1]), rng)
+    with pytest.raises(ValueError, match="one over a whole number"):
+        splits.by_class(classes([0, 1], [0, 1]), rng, test=0.3)
+    with pytest.raises(ValueError, match="expected 5 pictures of some class"):
+        splits.by_class(classes([0, 1] * 4, range(8)), rng)
     with pytest.raises(ValueError, match="one folder a class"):
         splits.by_class(dataset(range(40), range(100, 130)), rng)

@@ -11,7 +11,8 @@ Weights of the feature maps, by ``method``, with g = dy / dA:
 - ``"xgradcam"``: the sum of g A, divided by the sum of A (Fu et al. 2020)
 - ``"gradcam++"``: the sum of a max(g, 0), a = g^2 / (2 g^2 + g^3 sum(A)) (Chattopadhyay et al. 2018)
 - ``"scorecam"``: the softmax of what the target gains when the picture is seen through the map alone, against
-  a black picture (Wang et al. 2020): one pass of the backbone for every feature map and picture, so minutes
+  a black picture (Wang et al. 2020): one pass of the backbone for every feature map and picture, so minutes.
+  These weights are positive, so after a ReLU factual and counterfactual map differ in emphasis only
 """
 
 from typing import NamedTuple
@@ -36,7 +37,8 @@ class Explanation(NamedTuple):
 
     ``output``: dissimilarity ``(n,)``; ``raw``, ``raw_counterfactual``: the weighted sums ``(n, 2, h, w)``, of any
     sign; ``factual``, ``counterfactual``: the same above zero, each map divided by its largest value: in [0, 1],
-    all zero where nothing is above zero or the output is saturated beyond float32; ``magnitude``: ``|raw|``, scaled
+    all zero where nothing is above zero or the output does not move: a sigmoid saturated beyond float32, a distance
+    that is cut off; ``magnitude``: ``|raw|``, scaled
     likewise: what the verdict rests on, one way or the other. Where the output is a distance, a feature that both
     pictures have is in the factual map of one and the counterfactual map of the other, whichever has more of it.
     """
@@ -78,11 +80,7 @@ def gradcam(model, first, second, target="verdict", layer=None, method="gradcam"
         ValueError: unknown target, layer or method, or pictures that are no pairs.
     """
     backbone = siamese.parts(model).backbone
-    names = [found.name for found in backbone.layers]
-    if method not in METHODS:
-        raise ValueError(f"Expected a method among {', '.join(METHODS)}. Received: {method!r}")
-    if layer is not None and layer not in names:
-        raise ValueError(f"Expected a layer of the backbone: {', '.join(names)}. Received: {layer!r}")
+    both = _with_maps(backbone, layer, method, METHODS)
     if not callable(target):
         if target not in TARGETS:
             raise ValueError(f"Expected a target among {', '.join(TARGETS)}, or a callable. Received: {target!r}")
@@ -90,10 +88,6 @@ def gradcam(model, first, second, target="verdict", layer=None, method="gradcam"
     shapes, expected = (np.shape(first), np.shape(second)), backbone.input_shape[1:]
     if not len(first) or shapes[0] != shapes[1] or shapes[0][1:] != expected:
         raise ValueError(f"Expected pairs of pictures (n, {', '.join(map(str, expected))}). Received: {shapes}")
-    watched = backbone.output if layer is None else backbone.get_layer(layer).output
-    if len(watched.shape) != 4:
-        raise ValueError(f"Expected a layer of feature maps (h, w, channels). Received: {layer!r}, {watched.shape}")
-    both = keras.Model(backbone.input, [watched, backbone.output])
     weigh = _by_score if method == "scorecam" else _by_gradient
     found = []
     for k in range(0, len(first), batch_size):
@@ -106,8 +100,9 @@ def gradcam(model, first, second, target="verdict", layer=None, method="gradcam"
 
 
 def of_score(model, pictures, references, reduction="mean", layer=None, method="gradcam", batch_size=16):
-    """What speaks for the score of pictures against references that are embedded already: the factual maps of
-    the picture's side, with the score of `fsad.siamese.against` as target.
+    """What raises the score of pictures against references that are embedded already.
+
+    The factual map of the picture's side, with the score of `fsad.siamese.against` as target.
 
     Args:
         model, layer, batch_size: as in `gradcam`.
@@ -120,9 +115,9 @@ def of_score(model, pictures, references, reduction="mean", layer=None, method="
         float32 ``(n, h, w)``, values >= 0, not scaled.
     """
     backbone, neck, _ = siamese.parts(model)
-    both = keras.Model(
-        backbone.input, [backbone.output if layer is None else backbone.get_layer(layer).output, backbone.output]
-    )
+    both = _with_maps(backbone, layer, method, METHODS[:-1])
+    if not len(pictures):
+        raise ValueError("Expected at least one picture. Received: none")
     references = tf.convert_to_tensor(references, tf.float32)
     found = []
     for k in range(0, len(pictures), batch_size):
@@ -134,6 +129,19 @@ def of_score(model, pictures, references, reduction="mean", layer=None, method="
             score = siamese.against(model, embeddings, references, reduction)["score"]
         found.append(tf.nn.relu(_sum(maps, _weights(maps, tape.gradient(score, maps), method))).numpy())
     return np.concatenate(found)
+
+
+def _with_maps(backbone, layer, method, methods):
+    """Pictures -> the feature maps of a layer, and the output of the backbone."""
+    names = [found.name for found in backbone.layers]
+    if method not in methods:
+        raise ValueError(f"Expected a method among {', '.join(methods)}. Received: {method!r}")
+    if layer is not None and layer not in names:
+        raise ValueError(f"Expected a layer of the backbone: {', '.join(names)}. Received: {layer!r}")
+    watched = backbone.output if layer is None else backbone.get_layer(layer).output
+    if len(watched.shape) != 4:
+        raise ValueError(f"Expected a layer of feature maps (h, w, channels). Received: {layer!r}, {watched.shape}")
+    return keras.Model(backbone.input, [watched, backbone.output])
 
 
 def _compared(model, features):
@@ -160,10 +168,9 @@ def _weights(maps, gradient, method):
         return tf.reduce_mean(gradient, (1, 2))
     if method == "xgradcam":
         return tf.math.divide_no_nan(tf.reduce_sum(gradient * maps, (1, 2)), tf.reduce_sum(maps, (1, 2)))
-    # Scaled first: cubes of small gradients are no float32 numbers. The weights only change by a factor.
-    gradient = tf.math.divide_no_nan(gradient, tf.reduce_max(tf.abs(gradient), (1, 2, 3), keepdims=True))
-    below = 2 * gradient**2 + gradient**3 * tf.reduce_sum(maps, (1, 2), keepdims=True)
-    return tf.reduce_sum(tf.math.divide_no_nan(gradient**2, below) * tf.nn.relu(gradient), (1, 2))
+    # a max(g, 0) without the cubes, which would underflow: g^2 cancels.
+    above = tf.nn.relu(gradient)
+    return tf.reduce_sum(above / (2 + above * tf.reduce_sum(maps, (1, 2), keepdims=True)), (1, 2))
 
 
 def _sum(maps, weights):

@@ -80,25 +80,24 @@ def panel(examples, title=None, top=None, label="saliency, 1 = 99.5th percentile
     return figure
 
 
-def pair_panel(first, second, factual, counterfactual, title, boxes=None):
-    """A figure of a comparison: a row for each picture, with what speaks for the verdict and what against it.
+def pair_panel(first, second, factual, counterfactual, title, names=("for the verdict", "against it")):
+    """A figure of a comparison: a row for each picture, with its factual and its counterfactual map.
 
     Args:
         first, second: uint8 RGB.
         factual, counterfactual: maps ``(2, h, w)`` in [0, 1], as `fsad.explain.gradcam` gives them.
         title: say, similarity and verdict.
-        boxes: of each picture, a `fsad.explain.boxes.Box` drawn into it, or None.
+        names: what factual and counterfactual stand for here.
     """
     figure = Figure(figsize=(7.4, 5.1), layout="constrained")
     axes = figure.subplots(2, 3)
     for k, (row, picture) in enumerate(zip(axes, (first, second), strict=True)):
         row[0].imshow(picture)
-        if boxes:
-            rectangle(row[0], boxes[k])
         row[1].imshow(blend(picture, factual[k], top=1))
         row[2].imshow(blend(picture, counterfactual[k], top=1))
         row[0].set_ylabel(("first picture", "second picture")[k], fontsize=9)
-    for axis, name in zip(axes[1], ("picture", "factual: for the verdict", "counterfactual: against it"), strict=True):
+    below = ("picture", f"factual: {names[0]}", f"counterfactual: {names[1]}")
+    for axis, name in zip(axes[1], below, strict=True):
         axis.set_xlabel(name, fontsize=9)
     for axis in axes.flat:
         axis.set_xticks([])

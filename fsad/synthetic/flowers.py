@@ -1,7 +1,7 @@
 """Synthetic flowers in five classes, each with the mask of its blossom: pictures to tell apart, not to inspect.
 
-The class is in the shape of the blossom; its colour, place and size, stem, leaves and background are the
-same for all classes. So a network has to look at the blossom, and whether its explanation does can be measured.
+The class is in the shape of the blossom: petals and heart. Their colours, place, stem, leaves and background are drawn
+alike for all classes. So a network has to look at the blossom, and whether its explanation does can be measured.
 """
 
 import cv2
@@ -10,7 +10,16 @@ import numpy as np
 from fsad.synthetic.shapes import blob, stroke
 from fsad.synthetic.surfaces import noise
 
-_PETALS = ([0.95, 0.93, 0.90], [0.96, 0.80, 0.20], [0.90, 0.35, 0.45], [0.75, 0.15, 0.20], [0.70, 0.50, 0.85])
+_COLORS = np.array(
+    [
+        [0.95, 0.93, 0.90],
+        [0.96, 0.80, 0.20],
+        [0.90, 0.35, 0.45],
+        [0.75, 0.15, 0.20],
+        [0.70, 0.50, 0.85],
+        [0.35, 0.22, 0.12],
+    ]
+)
 
 
 def draw(kind, rng, size=160):
@@ -26,14 +35,16 @@ def draw(kind, rng, size=160):
     """
     if kind not in BLOSSOMS:
         raise ValueError(f"Expected a flower among {KINDS}. Received: {kind!r}")
+    if size < 64:
+        raise ValueError(f"Expected a size of at least 64 pixels. Received: {size}")
     picture = _meadow(rng, size)
     centre = np.array([rng.uniform(0.3, 0.7), rng.uniform(0.25, 0.5)]) * size
     radius = rng.uniform(0.16, 0.27) * size
     _stem(picture, rng, centre, size)
     yy, xx = np.mgrid[:size, :size].astype(np.float32)
     u, v = (xx - centre[0]) / radius, (yy - centre[1]) / (radius * rng.uniform(0.8, 1.0))
-    color = np.array(_PETALS[rng.integers(len(_PETALS))]) * rng.uniform(0.9, 1.05)
-    alpha, petals = BLOSSOMS[kind](u, v, rng, color)
+    color, heart = _COLORS[rng.permutation(len(_COLORS))[:2]] * rng.uniform(0.9, 1.05, (2, 1))
+    alpha, petals = BLOSSOMS[kind](u, v, rng, color, heart)
     alpha = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 0.7)
     picture += alpha[..., None] * (petals * (1 + 0.05 * noise(rng, size, 2, 10))[..., None] - picture)
     picture = picture * rng.uniform(0.85, 1.1) + rng.normal(0, 0.012, picture.shape)
@@ -46,7 +57,7 @@ def _meadow(rng, size):
     picture = base * (1 + 0.20 * noise(rng, size, 15, 120) + 0.10 * noise(rng, size, 3, 20))[..., None]
     for _ in range(rng.integers(3, 9)):  # leaves and blossoms out of focus
         alpha = blob(size, rng, rng.uniform(0.04, 0.14) * size, soft=5)
-        color = [0.30, 0.48, 0.22] if rng.random() < 0.7 else _PETALS[rng.integers(len(_PETALS))]
+        color = [0.30, 0.48, 0.22] if rng.random() < 0.7 else _COLORS[rng.integers(len(_COLORS))]
         picture += 0.6 * alpha[..., None] * (np.array(color) * rng.uniform(0.6, 1.1) - picture)
     return picture.astype(np.float32)
 
@@ -63,7 +74,7 @@ def _stem(picture, rng, centre, size):
     picture += alpha[..., None] * (green - picture)
 
 
-def _rays(u, v, rng, color, count, sharp, heart, heart_color):
+def _rays(u, v, rng, color, heart_color, count, sharp, heart):
     """Petals around a disc: ``count`` of them, the disc ``heart`` of the radius."""
     r, phi = np.hypot(u, v), np.arctan2(v, u) + rng.uniform(0, 2 * np.pi)
     wave = np.abs(np.cos(count * phi / 2)) ** sharp
@@ -72,27 +83,27 @@ def _rays(u, v, rng, color, count, sharp, heart, heart_color):
     return alpha, np.where((r < heart)[..., None], heart_color, shade)
 
 
-def _daisy(u, v, rng, color):
-    return _rays(u, v, rng, color, rng.integers(11, 16), 0.5, 0.28, np.array([0.92, 0.75, 0.15]))
+def _daisy(u, v, rng, color, heart):
+    return _rays(u, v, rng, color, heart, rng.integers(11, 16), 0.5, 0.28)
 
 
-def _sunflower(u, v, rng, color):
-    return _rays(u, v, rng, color, rng.integers(16, 22), 1.2, 0.60, np.array([0.30, 0.19, 0.10]))
+def _sunflower(u, v, rng, color, heart):
+    return _rays(u, v, rng, color, heart, rng.integers(16, 22), 1.2, 0.60)
 
 
-def _dandelion(u, v, rng, color):
-    return _rays(u, v, rng, color, rng.integers(34, 44), 2.0, 0.12, color * 0.8)
+def _dandelion(u, v, rng, color, heart):
+    return _rays(u, v, rng, color, heart, rng.integers(34, 44), 2.0, 0.20)
 
 
-def _rose(u, v, rng, color):
+def _rose(u, v, rng, color, heart):
     r, phi = np.hypot(u, v), np.arctan2(v, u)
     alpha = r < 0.92 + 0.06 * np.cos(5 * phi + rng.uniform(0, 2 * np.pi))
     turns = np.sin(3 * phi - 14 * r**0.8 + rng.uniform(0, 2 * np.pi))
     return alpha, (0.75 + 0.25 * turns)[..., None] * color
 
 
-def _tulip(u, v, rng, color):
-    rim = -0.55 - 0.40 * np.abs(np.cos(1.5 * np.pi * u / 0.75 / 1.0))  # three points at the top
+def _tulip(u, v, rng, color, heart):
+    rim = -0.55 - 0.40 * np.abs(np.cos(1.5 * np.pi * u / 0.75))  # three points at the top
     alpha = (np.abs(u) < 0.75 * np.sqrt(np.clip(1 - np.clip(v, 0, 1) ** 2, 0, 1))) & (v < 1) & (v > rim)
     return alpha, (0.80 + 0.20 * np.cos(2.5 * np.pi * u + rng.normal(0, 0.2)))[..., None] * color
 
