@@ -120,7 +120,7 @@ def _main(table, train, report, check, estimate):
         results[key] = dataclasses.replace(results.get(key, tables.Result({})), notes=(*reasons,))
     name = output_name(table, runs)
     command = " ".join([f"python -m experiments.{table.name}", *_given(table)])
-    records = [run.load()[0] for run in runs]
+    records = [run.load()[0] for run in {run.folder: run for run in runs}.values()]  # rows may share a run
     same = {k: v for k, v in runs[0].settings.items() if all(r.settings[k] == v for r in runs) and v is not None}
     cell = "the paper's value / ours: " if table.has_paper else ""
     head = [
