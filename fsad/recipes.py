@@ -106,7 +106,8 @@ def takimoto(
         loss: ``"contrastive"`` or ``"pair_balanced"``.
         margin: m of equations 1 and 4. The paper gives none. None: ``margin_factor`` times the median distance
             of different pairs before training, measured at the start of `fsad.training.fit_all_pairs`. With 2
-            most of them begin inside it and are pushed; ``experiments/study_margin.py`` compares.
+            most of them begin inside it and are pushed; the AUC hardly depends on it, but only from 2 on did the
+            attention map find the defects (``experiments/study_margin.py``).
         alpha, beta: of the pair-balanced loss.
         side, learning_rate, epochs: 224 pixels, 1e-5 and 100 in the paper.
     """
