@@ -32,7 +32,7 @@ def draw(run):
     record, _ = run.load()
     figure = figures.of_types(
         run,
-        f"Attention (method {run.row.title})",
+        f"Method {run.row.title}\nAttention",
         record["test"]["output_1"]["nearest"],
         0.0,
         ("normal", "abnormal"),
