@@ -72,6 +72,8 @@ def _note(records):
         f"{len(records)} splits, {first['backbone']} from {records[0]['weights_loaded']} weights, {how}, "
         f"{records[0]['side']} px, {first['batch_size']} pairs a step, Adam at {first['learning_rate']:g}, at most "
         f"{first['epochs']} epochs, {tested} test pairs."
+        + " Frozen random features are nearly alike for all pictures, so there is nothing to be learnt: see --weights, "
+        "FSAD_WEIGHTS_DIR, --nofrozen." * (first["frozen"] and records[0]["weights_loaded"] == "random")
     )
 
 
