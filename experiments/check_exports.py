@@ -19,9 +19,9 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import data, study, tables
+from experiments import data, study
 from experiments.machine import machine
-from fsad import export, images, metrics, splits
+from fsad import export, images, metrics, splits, storage
 from fsad.detector import Detector
 
 RUNTIMES = (
@@ -85,8 +85,9 @@ def main(_):
     name = Path(FLAGS.out) / (
         "check_exports" + ("" if FLAGS.data == "synthetic-metal" else f"_{Path(FLAGS.data).name}")
     )
-    tables.replace(name.with_suffix(".md"), "\n\n".join(text) + "\n")
-    tables.replace(name.with_suffix(".json"), json.dumps({"threshold": cut, "runtimes": record}, indent=1) + "\n")
+    storage.write(name.with_suffix(".md"), ("\n\n".join(text) + "\n").encode())
+    record = json.dumps({"threshold": cut, "runtimes": record}, indent=1) + "\n"
+    storage.write(name.with_suffix(".json"), record.encode())
     print("\n".join(lines) + f"\n\nWritten: {os.path.relpath(name)}.md, .json")
 
 

@@ -43,12 +43,8 @@ def main(arguments):
     if len(arguments) != 3:
         raise ValueError(f"Expected two pictures. Received: {arguments[1:]}")
     paths = [Path(a) for a in arguments[1:]]
-    pair = [images.read(path) for path in paths]
     model = load(FLAGS.model)
-    side = model.input_shape[0][1]
-    inputs = [images.resize(picture, side)[None] for picture in pair]
-    found = gradcam.gradcam(model, *inputs, target=FLAGS.target, layer=FLAGS.layer, method=FLAGS.method)
-    title = title_of(paths, found.output[0])
+    pair, found, title = explain(model, paths, target=FLAGS.target, layer=FLAGS.layer, method=FLAGS.method)
     print(title.replace("\n", ": "))
     what = "the verdict" if FLAGS.target == "verdict" else f"'{FLAGS.target}'"
     names = (f"for {what}", f"against {what}")
@@ -65,10 +61,13 @@ def main(arguments):
         print(f"Written: {os.path.relpath(FLAGS.maps)}")
 
 
-def title_of(paths, output):
-    """Names of two pictures, their similarity and the verdict."""
+def explain(model, paths, **options):
+    """``(pictures, explanation, title)`` of two picture files; ``options`` are those of `fsad.explain.gradcam`."""
+    pair = [images.read(path) for path in paths]
+    found = gradcam.gradcam(model, *(images.resize(p, model.input_shape[0][1])[None] for p in pair), **options)
     names = " and ".join(f"{path.parent.name}/{path.name}".lstrip("/") for path in paths)
-    return f"{names}\nsimilarity {1 - output:.0%}: {'different' if output > 0.5 else 'same'}"
+    output = found.output[0]
+    return pair, found, f"{names}\nsimilarity {1 - output:.0%}: {'different' if output > 0.5 else 'same'}"
 
 
 if __name__ == "__main__":

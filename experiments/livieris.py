@@ -14,6 +14,7 @@ Test pairs are one a picture, half of them of one class, as the paper's 432 + 43
 """
 
 import time
+from typing import NamedTuple
 
 import cv2
 import keras
@@ -57,6 +58,13 @@ SETTINGS = {
 }
 TRAINED = ("original", "cropped", "magnitude")
 WAYS = (*TRAINED, "blind")
+
+
+class Cut(NamedTuple):
+    """The box that a picture was cut to, and the share of the picture in it."""
+
+    box: boxes.Box
+    share: float
 
 
 def check(settings):
@@ -116,8 +124,8 @@ def train(settings, on_epoch=lambda loss: None):
             )
     paths = [place(folder, dataset.samples[k], dataset, "blind") for k in tested]
     features = runs["magnitude"]["backbone"].predict(images.read_all(paths, recipe.side), batch_size=32, verbose=0)
-    runs["blind"] = {**runs["magnitude"], "features": runs["magnitude"]["features"].copy()}
-    runs["blind"]["features"][tested] = features
+    runs["blind"] = {**runs["magnitude"], "embeddings": runs["magnitude"]["embeddings"].copy()}
+    runs["blind"]["embeddings"][tested] = scoring.embed(runs["magnitude"]["head"], features)
     record = {
         "data": data.describe(dataset),
         "weights_loaded": recipe.weights,
@@ -126,8 +134,8 @@ def train(settings, on_epoch=lambda loss: None):
         "trained": {way: {"losses": runs[way]["losses"], "seconds": runs[way]["seconds"]} for way in TRAINED},
         "cut": {
             way: {
-                "training": _counted(dataset, cut["magnitude" if way == "blind" else way], known),
-                "test": _counted(dataset, found, tested),
+                "training": _counted(cut["magnitude" if way == "blind" else way], known),
+                "test": _counted(found, tested),
             }
             for way, found in cut.items()
         },
@@ -141,8 +149,8 @@ def train(settings, on_epoch=lambda loss: None):
     }
     boxes_of = {way: np.full((len(every), 4), -1) for way in cut}
     for way, found in cut.items():
-        for row, box in found.items():
-            boxes_of[way][row] = box
+        for row, one in found.items():
+            boxes_of[way][row] = one.box
     return record, {"partner": partner, "rows": test_index, **boxes_of}
 
 
@@ -155,7 +163,7 @@ def one_each(index, told, rng):
 
 
 def _train(recipe, pictures, known, fitted, held_out, rng, settings, on_epoch):
-    """Trains; returns the network from the features on, and the features of all pictures."""
+    """Trains; returns the network from the features on, and features and embeddings of all pictures."""
     backbone = siamese.parts(recipe.model).backbone
     features = backbone.predict(pictures, batch_size=32, verbose=0) if settings["frozen"] else pictures
     place = np.full(len(pictures), -1, np.int32)
@@ -167,11 +175,12 @@ def _train(recipe, pictures, known, fitted, held_out, rng, settings, on_epoch):
     if not settings["frozen"]:
         features = backbone.predict(pictures, batch_size=32, verbose=0)
     head = siamese.on_features(recipe.model)
-    return {"losses": losses, "backbone": backbone, "head": head, "features": features}
+    embeddings = scoring.embed(head, features)
+    return {"losses": losses, "backbone": backbone, "head": head, "features": features, "embeddings": embeddings}
 
 
 def _dissimilarity(run, index, block=256):
-    embeddings = scoring.embed(run["head"], run["features"])
+    embeddings = run["embeddings"]
     distance = siamese.parts(run["head"]).distance
     parts = [
         distance([embeddings[some[:, 0]], embeddings[some[:, 1]]])
@@ -192,7 +201,7 @@ def _of_the_same_class(labels, groups, known, rng):
 
 def _most_similar(run, tested, known, groups):
     """For each test picture the training picture of the least dissimilarity; -1 for other pictures."""
-    embeddings = scoring.embed(run["head"], run["features"])
+    embeddings = run["embeddings"]
     partner = np.full(len(groups), -1, int)
     partner[tested] = known[scoring.compare(run["head"], embeddings[tested], embeddings[known]).argmin(1)]
     return partner
@@ -207,20 +216,23 @@ def crop(dataset, run, rows, partner, similarity, folder, signs):
         signs: ``"cropped"``, the factual map, or ``"magnitude"``.
 
     Returns:
-        `Box` by row of the data set, for those that were cut.
+        `Cut` by row of the data set, for those that were cut.
     """
     able = rows[partner[rows] >= 0]
     able = able[1 - _dissimilarity(run, np.stack([able, partner[able]], 1)) > similarity]
-    found = {}
+    heats, found = {}, {}
     for some in (able[k : k + 64] for k in range(0, len(able), 64)):
         maps = gradcam(run["head"], run["features"][some], run["features"][partner[some]], target="same")
         maps = maps.factual if signs == "cropped" else maps.magnitude
-        for row, heat in zip(some, maps[:, 0], strict=True):
-            found[int(row)] = boxes.box(heat, images.read(dataset.samples[row].path).shape)
-    for row in rows:
+        heats.update(zip(some.tolist(), maps[:, 0], strict=True))
+    for row in rows.tolist():
         sample = dataset.samples[row]
         picture = images.read(sample.path)
-        picture = boxes.crop(picture, found[int(row)]) if int(row) in found else picture
+        if row in heats:
+            height, width = picture.shape[:2]
+            box = boxes.box(heats[row], picture.shape)
+            found[row] = Cut(box, _size(box) / (height * width))
+            picture = boxes.crop(picture, box)
         images.write(place(folder.parent, sample, dataset, folder.name), picture)
     return found
 
@@ -231,12 +243,9 @@ def place(folder, sample, dataset, way):
     return folder / way / path.with_name(path.name + ".png")
 
 
-def _counted(dataset, found, rows):
+def _counted(found, rows):
     """How many of these rows were cut, and the mean share of the picture that their boxes keep (None without any)."""
-    shares = []
-    for row in (int(r) for r in rows if int(r) in found):
-        height, width = images.read(dataset.samples[row].path).shape[:2]
-        shares.append(_size(found[row]) / (height * width))
+    shares = [found[row].share for row in rows.tolist() if row in found]
     return {"pictures": len(shares), "of": len(rows), "area": float(np.mean(shares)) if shares else None}
 
 
@@ -258,7 +267,7 @@ def located(dataset, run, tested, partner, cut):
         areas = [evaluation.pixel_auroc(h, dataset.samples[k].mask) for h, k in zip(heats, rows, strict=True)]
         out[name] = float(np.mean(areas))
     for way, found in cut.items():
-        shared = [_overlap(found[k], _around(masks[k])) for k in rows if k in found]
+        shared = [_overlap(found[k].box, _around(masks[k])) for k in rows if k in found]
         out[f"box_{way}"] = float(np.mean(shared)) if shared else None
     return out
 

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from experiments import compare, data, figures, livieris, livieris_table1
 from fsad import images
 from fsad.explain import boxes, overlay
-from fsad.explain.gradcam import gradcam
 
 
 def draw(run):
@@ -49,16 +48,14 @@ def draw(run):
 
 def panel(model, paths):
     """The panel of two picture files."""
-    pair = [images.read(path) for path in paths]
-    found = gradcam(model, *(images.resize(picture, model.input_shape[0][1])[None] for picture in pair))
-    title = compare.title_of(paths, found.output[0])
+    pair, found, title = compare.explain(model, paths)
     return overlay.pair_panel(*pair, found.factual[0], found.counterfactual[0], title)
 
 
 def _cut(model, dataset, arrays, row):
     """Figure 5, by the factual map and by both signs: map and box of a picture against its partner, and the crop."""
-    pictures = [images.read(dataset.samples[k].path) for k in (row, arrays["partner"][row])]
-    maps = gradcam(model, *(images.resize(p, model.input_shape[0][1])[None] for p in pictures), target="same")
+    paths = [dataset.samples[k].path for k in (row, arrays["partner"][row])]
+    pictures, maps, _ = compare.explain(model, paths, target="same")
     figure = Figure(figsize=(7.4, 5.1), layout="constrained")
     axes = figure.subplots(2, 3)
     ways = (("cropped", maps.factual, "factual map"), ("magnitude", maps.magnitude, "both signs of the map"))

@@ -38,30 +38,14 @@ def way_of(row):
 
 def report(runs):
     """Results by row, and sections on what cropping changed and where the maps lie."""
-    rows, sets = {}, {}
-    for run in runs:
-        record = run.load()[0]
-        rows.setdefault(run.row.key, (run.row, []))[1].append(record)
-        if way_of(run.row) == "original":
-            sets.setdefault(run.row.title.split(":")[0], []).append(record)
-    results = {}
-    for key, (row, records) in rows.items():
-        draws = [_draw(record, way_of(row)) for record in records]
-        values = np.array([statistics(d["labels"], d["scores"], THRESHOLD) for d in draws])
-        intervals = metrics.interval(statistics, draws, np.random.default_rng(0), resamples=500)
-        cells = {name: reports.spread(values[:, k], intervals[k]) for k, name in enumerate(KEYS)}
-        results[key] = Result(cells, (_note(records),))
+    results, sets = {}, {}
+    for row, records in reports.by_row(runs):
+        way = way_of(row)
+        draws = [reports.draw(r["test"], r["test"][way], THRESHOLD) for r in records]
+        results[row.key] = Result(reports.cells(statistics, KEYS, draws, resamples=500)[0], (_note(records),))
+        if way == "original":
+            sets[row.title.split(":")[0]] = records
     return results, "\n\n".join([_changes(sets), _where(sets)]), {}
-
-
-def _draw(record, way):
-    test = record["test"]
-    return {
-        "labels": np.array(test["label"]),
-        "scores": np.array(test[way]),
-        "groups": np.array(test["group"]),
-        "threshold": THRESHOLD,
-    }
 
 
 def _note(records):
@@ -90,9 +74,9 @@ def _changes(sets):
         for way in ways:
             differences = []
             for record in records:
+                labels = np.array(record["test"]["label"])
                 ours, whole = (
-                    statistics(d["labels"], d["scores"], THRESHOLD)
-                    for d in (_draw(record, way), _draw(record, "original"))
+                    statistics(labels, np.array(record["test"][name]), THRESHOLD) for name in (way, "original")
                 )
                 differences.append((ours[0] - whole[0], ours[4] - whole[4]))
             shown = [_signed(column) for column in zip(*differences, strict=True)]
@@ -137,12 +121,9 @@ def _where(sets):
     ]
     for title, found in measured.items():
         if found:
-            lines[-1] += f"\n| {title} | " + " | ".join(_mean([f[name] for f in found]) for name in names) + " |"
+            lines[-1] += f"\n| {title} | " + " | ".join(_mean(found, name) for name in names) + " |"
     return "\n\n".join(lines)
 
 
-def _mean(values):
-    values = [v for v in values if v is not None]
-    if not values:
-        return "–"
-    return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+def _mean(found, name):
+    return reports.plus_minus([f[name] for f in found if f[name] is not None])

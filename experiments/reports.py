@@ -23,7 +23,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 def scores(runs):
     """Results, sections and figures of a table about accuracy."""
-    rows = _by_row(runs)
+    rows = by_row(runs)
     results = {row.key: _result(row, records) for row, records in rows}
     sections = "\n\n".join([_by_kind(rows), _thresholds(rows), _reductions(rows), _saliency(runs)])
     return results, sections, {"confusion": _confusions(rows), "roc": _rocs(rows)}
@@ -32,12 +32,13 @@ def scores(runs):
 def costs(runs):
     """Results of a table about time and size; nothing else to show."""
     results = {}
-    for row, records in _by_row(runs):
+    for row, records in by_row(runs):
         results[row.key] = Result(_costs(records), (*_notes(records), f"Ours on: {machine()}."))
     return results, "", {}
 
 
-def _by_row(runs):
+def by_row(runs):
+    """``(row, records)`` of each row that has runs, in order."""
     rows = {}
     for run in runs:
         rows.setdefault(run.row.key, (run.row, []))[1].append(run.load()[0])
@@ -46,13 +47,14 @@ def _by_row(runs):
 
 def draw_of(record, reduction=REDUCTION, threshold=THRESHOLD):
     """One draw as `fsad.metrics.interval` takes it."""
-    test = record["test"]
-    return {
-        "labels": np.array(test["label"]),
-        "scores": np.array(test[reduction]),
-        "groups": np.array(test["group"]),
-        "threshold": record["calibrated"][reduction] if threshold == "calibrated" else threshold,
-    }
+    cut = record["calibrated"][reduction] if threshold == "calibrated" else threshold
+    return draw(record["test"], record["test"][reduction], cut)
+
+
+def draw(test, scores, threshold):
+    """The same from what `experiments.data.told` keeps of test pictures and their scores."""
+    labels, groups = np.array(test["label"]), np.array(test["group"])
+    return {"labels": labels, "scores": np.array(scores), "groups": groups, "threshold": threshold}
 
 
 def statistics(labels, scores, threshold):
@@ -71,20 +73,29 @@ def spread(values, interval=None):
     }
 
 
-def _result(row, records):
-    draws = [draw_of(r) for r in records]
-    values = np.array([statistics(d["labels"], d["scores"], d["threshold"]) for d in draws])
+def cells(statistic, keys, draws, resamples=1000):
+    """``(cells, values)``: the cell of each key, and the values ``(draws, keys)`` they are made of.
+
+    Args:
+        statistic, draws, resamples: as in `fsad.metrics.interval`; ``keys`` names what the statistic returns.
+    """
+    values = np.array([statistic(d["labels"], d["scores"], d["threshold"]) for d in draws])
     with warnings.catch_warnings():
         # A rate that is defined in no resample has no interval; that is a footnote, not a warning.
         warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
-        intervals = metrics.interval(statistics, draws, np.random.default_rng(0))
-    cells = {key: spread(values[:, k], intervals[k]) for k, key in enumerate(RATES)}
-    cells.update(_costs(records))
+        intervals = metrics.interval(statistic, draws, np.random.default_rng(0), resamples=resamples)
+    return {key: spread(values[:, k], intervals[k]) for k, key in enumerate(keys)}, values
+
+
+def _result(row, records):
+    draws = [draw_of(r) for r in records]
+    found, values = cells(statistics, RATES, draws)
+    found.update(_costs(records))
     notes = _notes(records)
     for key, missing in zip(RATES, (~np.isfinite(values)).sum(0), strict=True):
         if missing:
             notes.append(f"{key.capitalize()} is not defined in {missing} of {len(draws)} (nothing was called same).")
-    return Result(cells, tuple(notes))
+    return Result(found, tuple(notes))
 
 
 def _costs(records):
@@ -112,9 +123,14 @@ def _table(header, rows):
     return "\n".join("| " + " | ".join(r) + " |" for r in (header, ["---"] * len(header), *rows))
 
 
-def _plus_minus(values, form="{:.3f}"):
-    cell = spread(values)
-    if cell["mean"] is None:
+def plus_minus(values, form="{:.3f}"):
+    """Mean ± standard deviation of values as text, for the sections below a table."""
+    return shown(spread(values), form)
+
+
+def shown(cell, form="{:.3f}"):
+    """The same of a cell; a dash where there is none."""
+    if not cell or cell["mean"] is None:
         return "–"
     return form.format(cell["mean"]) + (f" ± {form.format(cell['sd'])}" if cell["sd"] is not None else "")
 
@@ -131,7 +147,7 @@ def _by_kind(rows):
                 count += here.sum()
                 chosen = here | (d["labels"] == 0)
                 values.append(metrics.auroc(d["labels"][chosen], d["scores"][chosen]))
-            line.append(f"{_plus_minus(values)} (n = {count})")
+            line.append(f"{plus_minus(values)} (n = {count})")
         lines.append(line)
     head = "## AUROC by defect type\n\nEach type against all good test pictures; n counts pictures over all draws.\n\n"
     return head + _table(["", *(row.title for row, _ in rows)], lines)
@@ -142,7 +158,7 @@ def _thresholds(rows):
     for row, records in rows:
         for name, threshold in (("0.5", THRESHOLD), ("calibrated", "calibrated")):
             found = [_at_threshold(draw_of(record, threshold=threshold)) for record in records]
-            lines.append([row.title, name, *(_plus_minus(values) for values in zip(*found, strict=True))])
+            lines.append([row.title, name, *(plus_minus(values) for values in zip(*found, strict=True))])
     head = (
         "## Threshold\n\n0.5 as in the paper, and one calibrated on the training pictures alone. Here positive means "
         "defective.\n\n"
@@ -162,7 +178,7 @@ def _reductions(rows):
     lines = [
         [row.title]
         + [
-            _plus_minus([metrics.auroc(d["labels"], d["scores"]) for d in (draw_of(r, how) for r in records)])
+            plus_minus([metrics.auroc(d["labels"], d["scores"]) for d in (draw_of(r, how) for r in records)])
             for how in scoring.REDUCTIONS
         ]
         for row, records in rows
@@ -189,7 +205,7 @@ def _saliency(runs):
     lines = []
     for title, values in found.items():
         own, position, pictures, left_out = zip(*values, strict=True)
-        lines.append([title, _plus_minus(own), _plus_minus(position), str(sum(pictures)), str(sum(left_out))])
+        lines.append([title, plus_minus(own), plus_minus(position), str(sum(pictures)), str(sum(left_out))])
     if not lines:
         return ""
     head = (
@@ -245,7 +261,7 @@ def _rocs(rows):
             false, true, _ = roc_curve(d["labels"], d["scores"])
             areas.append(metrics.auroc(d["labels"], d["scores"]))
             axis.plot(false, true, color=color, alpha=0.9 if len(records) == 1 else 0.55, linewidth=1.5)
-        axis.plot([], [], color=color, label=f"{row.title}: {_plus_minus(areas)}")
+        axis.plot([], [], color=color, label=f"{row.title}: {plus_minus(areas)}")
     axis.set_xlabel("false alarms among good pictures")
     axis.set_ylabel("detected among defective pictures")
     axis.set_aspect("equal")

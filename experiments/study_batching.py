@@ -8,32 +8,24 @@ step, as the paper has it; eight epochs of 40 pictures a step, all pairs among t
 pass through the network as often as the one. All three see each pair once an epoch.
 """
 
+import dataclasses
+
 import numpy as np
 
-from experiments import study, takimoto, takimoto_reports
+from experiments import reports, study, study_margin, takimoto, takimoto_reports
 from experiments.machine import machine
-from experiments.tables import Row, Table
+from experiments.tables import Row
 from fsad import pairs, training
 
-TABLE = Table(
+TABLE = dataclasses.replace(
+    study_margin.TABLE,  # method III behind the tenth convolution, experiment A
     name="study_batching",
     title="Pairs or pictures a step",
-    columns=takimoto.COLUMNS,
     rows=(
         Row("pairs", "16 pairs, 1 epoch", {"batching": "pairs", "epochs": 1}, {}, draws=3),
         Row("pictures", "40 pictures, 8 epochs", {"batching": "pictures", "epochs": 8}, {}, draws=3),
         Row("pictures_as_long", "40 pictures, 20 epochs", {"batching": "pictures", "epochs": 20}, {}, draws=3),
     ),
-    settings={
-        **takimoto.SETTINGS,
-        "data": "synthetic-metal",
-        "position": 10,
-        "branch_weight": 1.0,
-        "abnormal": 40,
-        "test_per_class": 40,
-    },
-    notes=("Recall is of the normal, specificity of the abnormal pictures.",),
-    flags=takimoto.FLAGS,
 )
 
 
@@ -49,20 +41,16 @@ def passes(settings):
 def report(runs):
     """The table, and what each row cost."""
     results, sections, pictures = takimoto_reports.report(runs)
-    rows = {}
-    for run in runs:
-        rows.setdefault(run.row.key, []).append(run)
     lines = [
         "## What it costs",
         "| | updates | pictures through the network | seconds of training |\n|" + " --- |" * 4,
     ]
-    for found in rows.values():
-        settings = found[0].settings
+    for row, records in reports.by_row(runs):
+        settings = records[0]["settings"]
         steps, through = passes(settings)
-        seconds = np.median([run.load()[0]["training_seconds"] for run in found])
+        seconds = np.median([record["training_seconds"] for record in records])
         lines[-1] += (
-            f"\n| {found[0].row.title} | {steps * settings['epochs']} | {through * settings['epochs']} "
-            f"| {seconds:.0f} |"
+            f"\n| {row.title} | {steps * settings['epochs']} | {through * settings['epochs']} | {seconds:.0f} |"
         )
     lines.append(f"Median of the runs, tracing included, on {machine()}.")
     return results, "\n\n".join([*lines, sections]), pictures

@@ -51,7 +51,6 @@ TABLE = Table(
     },
     notes=("Positive is defective; a rate is at the threshold that the Detector set.",),
 )
-RATES = evaluation.NAMES[:4]
 
 
 def train(settings, on_epoch=lambda loss: None):
@@ -80,43 +79,31 @@ def train(settings, on_epoch=lambda loss: None):
 
 def report(runs):
     """Results by row, and AUROC by defect type."""
-    records, results = {}, {}
-    for run in runs:
-        records.setdefault(run.row.key, []).append(run.load()[0])
-    for key, found in records.items():
-        draws = [
-            {
-                k: np.array(r["test"][name])
-                for k, name in (("labels", "label"), ("scores", "score"), ("groups", "group"))
-            }
-            | {"threshold": r["threshold"]}
-            for r in found
-        ]
-        values = np.array([evaluation.statistics(d["labels"], d["scores"], d["threshold"]) for d in draws])
-        intervals = metrics.interval(evaluation.statistics, draws, np.random.default_rng(0))
-        cells = {k: reports.spread(values[:, i], intervals[i]) for i, k in enumerate(RATES)}
+    rows, results = reports.by_row(runs), {}
+    for row, found in rows:
+        draws = [reports.draw(r["test"], r["test"]["score"], r["threshold"]) for r in found]
+        cells, _ = reports.cells(evaluation.statistics, evaluation.NAMES[:4], draws)
         cells["pixel_auroc"] = reports.spread([r["pixel_auroc"] or np.nan for r in found])
         tested = " or ".join(map(str, sorted({len(r["test"]["label"]) for r in found})))
         note = f"{len(found)} draws, {tested} test pictures a draw, weights {found[0]['weights_loaded']}."
-        results[key] = Result(cells, (note,))
-    titles = {run.row.key: run.row.title for run in runs}
-    return results, _by_kind(records, titles), {}
+        results[row.key] = Result(cells, (note,))
+    return results, _by_kind(rows), {}
 
 
-def _by_kind(records, titles):
-    kinds = sorted({k for found in records.values() for r in found for k in r["test"]["kind"]} - {"good"})
+def _by_kind(rows):
+    kinds = sorted({k for _, found in rows for r in found for k in r["test"]["kind"]} - {"good"})
     lines = ["## AUROC by defect type, against all good test pictures", "", "| | " + " | ".join(kinds) + " |"]
     lines.append("|" + " --- |" * (len(kinds) + 1))
-    for key, found in records.items():
+    for row, found in rows:
         cells = []
         for kind in kinds:
             areas = []
             for r in found:
                 labels, scores, names = (np.array(r["test"][k]) for k in ("label", "score", "kind"))
-                rows = (labels == 0) | (names == kind)
-                areas.append(metrics.auroc(labels[rows], scores[rows]))
-            cells.append(f"{np.mean(areas):.3f} ± {np.std(areas, ddof=1):.3f}" if len(areas) > 1 else f"{areas[0]:.3f}")
-        lines.append(f"| {titles[key]} | " + " | ".join(cells) + " |")
+                chosen = (labels == 0) | (names == kind)
+                areas.append(metrics.auroc(labels[chosen], scores[chosen]))
+            cells.append(reports.plus_minus(areas))
+        lines.append(f"| {row.title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
+from fsad import storage
 from fsad.explain import overlay
 
 
@@ -96,7 +96,6 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
         The table as plain text, for a terminal.
     """
     out, figures = Path(out), figures or {}
-    out.mkdir(parents=True, exist_ok=True)
     for key, figure in figures.items():
         overlay.save(figure, out / f"{name}_{key}.png", dpi=100)
     rows, footnotes = _cells(table, results, spread=True)
@@ -104,7 +103,7 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
     lines.insert(1, "|" + " --- |" * len(rows[0]))
     links = [f"![{key}]({name}_{key}.png)" for key in figures]
     blocks = [f"# {table.title}", *head, "\n".join(lines), "  \n".join(footnotes), sections.strip(), *links]
-    replace(out / f"{name}.md", "\n\n".join(b for b in blocks if b) + "\n")
+    storage.write(out / f"{name}.md", ("\n\n".join(b for b in blocks if b) + "\n").encode())
     # JSON has no NaN: what is not defined is null.
     payload = json.loads(json.dumps(payload), parse_constant=lambda _: None)
     cells = [
@@ -116,18 +115,11 @@ def write(table, out, name, head, results, payload, sections="", figures=None):
         }
         for row in table.rows
     ]
-    replace(out / f"{name}.json", _lines({"title": table.title, "rows": cells, **payload}))
+    storage.write(out / f"{name}.json", _lines({"title": table.title, "rows": cells, **payload}).encode())
     rows, footnotes = _cells(table, results, spread=False)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     grid = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([table.title, *(["each cell: paper / ours"] * table.has_paper), "", *grid, "", *footnotes])
-
-
-def replace(path, text):
-    """Writes a text file that appears whole or not at all."""
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text)
-    os.replace(unfinished, path)
 
 
 def _lines(payload):

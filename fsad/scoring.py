@@ -11,15 +11,7 @@ from scipy.spatial.distance import cdist
 from fsad import siamese
 from fsad.siamese import REDUCTIONS
 
-
-def embed(model, pictures, batch_size=32):
-    """Embeddings ``(n, ...)``, float32, of uint8 or float RGB pictures ``(n, side, side, 3)`` in [0, 255]."""
-    backbone, neck, _ = siamese.parts(model)
-    out = np.empty((len(pictures), *neck.output_shape[1:]), np.float32)
-    for start in range(0, len(pictures), batch_size):
-        batch = np.asarray(pictures[start : start + batch_size], np.float32)
-        out[start : start + batch_size] = np.asarray(neck(backbone(batch, training=False), training=False))
-    return out
+embed = siamese.embed
 
 
 def compare(model, embeddings, references, block=4096):

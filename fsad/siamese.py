@@ -11,6 +11,7 @@ train: each picture is embedded once, whatever the number of its pairs.
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from fsad import attention
@@ -99,6 +100,16 @@ def on_features(model):
     backbone, neck, distance = parts(model)
     maps = keras.Input(backbone.output_shape[1:], name="maps")
     return build(keras.Model(maps, layers.Identity()(maps), name="backbone"), neck, distance)
+
+
+def embed(model, pictures, batch_size=32):
+    """Embeddings ``(n, ...)``, float32, of uint8 or float RGB pictures ``(n, side, side, 3)`` in [0, 255]."""
+    backbone, neck, _ = parts(model)
+    out = np.empty((len(pictures), *neck.output_shape[1:]), np.float32)
+    for start in range(0, len(pictures), batch_size):
+        batch = np.asarray(pictures[start : start + batch_size], np.float32)
+        out[start : start + batch_size] = np.asarray(neck(backbone(batch, training=False), training=False))
+    return out
 
 
 def indexed(model, features=False, branch=None):

@@ -64,7 +64,7 @@ def fit_pairs(recipe, pictures, index, labels, rng, validation=None, callbacks=(
     Returns, raises:
         As `fit`.
     """
-    backbone, neck, distance = siamese.parts(recipe.model)
+    backbone, _, distance = siamese.parts(recipe.model)
     frozen = not backbone.trainable_weights
     if frozen and pictures.shape[1:] != backbone.output_shape[1:]:
         # Pictures do not change and a frozen backbone has no state.
@@ -73,7 +73,7 @@ def fit_pairs(recipe, pictures, index, labels, rng, validation=None, callbacks=(
     optimizer = keras.optimizers.Adam(recipe.learning_rate, global_clipnorm=recipe.clip_norm)
     model.compile(optimizer, loss=recipe.loss or "binary_crossentropy")
     if recipe.loss is not None and "euclidean" in [layer.name for layer in distance.layers]:
-        _centre(backbone, neck, distance, pictures, index, frozen)
+        _centre(siamese.on_features(recipe.model) if frozen else recipe.model, pictures, index)
     data, held_out = pairs.dataset(pictures, index, labels, recipe.batch_size, rng), None
     if validation is not None:
         held_out = pairs.dataset(pictures, *validation, recipe.batch_size, np.random.default_rng(0))
@@ -82,16 +82,14 @@ def fit_pairs(recipe, pictures, index, labels, rng, validation=None, callbacks=(
     return _run(model, data, recipe, callbacks, precision, held_out)
 
 
-def _centre(backbone, neck, distance, pictures, index, frozen, most=256):
+def _centre(model, pictures, index, most=256):
     """Starts the sigmoid unit at the distances of some pairs: 0.5 at their median, spread 1 before the sigmoid."""
-    units = [layer for layer in distance.layers if isinstance(layer, keras.layers.Dense)]
+    units = [layer for layer in siamese.parts(model).distance.layers if isinstance(layer, keras.layers.Dense)]
     if not units:
         return
     some = index[:: -(-len(index) // most)]
     rows, local = np.unique(some, return_inverse=True)
-    parts = [pictures[rows[k : k + 32]].astype(np.float32) for k in range(0, len(rows), 32)]
-    embeddings = np.concatenate([np.asarray(neck(p if frozen else backbone(p))) for p in parts])
-    first, second = embeddings[local.reshape(-1, 2)].transpose(1, 0, 2)
+    first, second = siamese.embed(model, pictures[rows])[local.reshape(-1, 2)].transpose(1, 0, 2)
     apart = np.linalg.norm(first - second, axis=1)
     middle = float(np.median(apart))
     if middle > 0:  # else all pictures are one to the network
@@ -144,10 +142,7 @@ def fit_all_pairs(recipe, pictures, labels, rng, batching="pictures", size=None,
 
 def median_distance(recipe, pictures, labels):
     """Median Euclidean distance of output-1 over the pairs of a normal and an abnormal picture."""
-    backbone, neck, _ = siamese.parts(recipe.model)
-    embeddings = np.concatenate(
-        [np.asarray(neck(backbone(pictures[k : k + 16].astype(np.float32)))) for k in range(0, len(pictures), 16)]
-    )
+    embeddings = siamese.embed(recipe.model, pictures, batch_size=16)
     normal, abnormal = embeddings[labels == 0], embeddings[labels == 1]
     return float(np.median(np.linalg.norm(normal[:, None] - abnormal[None], axis=-1)))
 

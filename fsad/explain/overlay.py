@@ -1,13 +1,14 @@
 """Maps as pictures: picture, map, overlay, mask. Colours are cividis, made for colour-blind readers."""
 
-import os
-from pathlib import Path
+import io
 
 import cv2
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from fsad import storage
 
 COLORS = "cividis"
 
@@ -118,9 +119,7 @@ _FURTHER = (("reference", "nearest good picture"), ("mask", "defect mask"))
 
 def save(figure, path, dpi=75):
     """Writes a figure as PNG; the file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
+    drawn = io.BytesIO()
     # Without the software version the bytes depend on the figure alone.
-    figure.savefig(unfinished, format="png", dpi=dpi, metadata={"Software": None})
-    os.replace(unfinished, path)
+    figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
+    storage.write(path, drawn.getvalue())
