@@ -1,4 +1,4 @@
-"""The seven augmentations of Senarathna and Wijesinghe (2025), section V.A: eight pictures from one."""
+"""The seven augmentations of Senarathna and Wijesinghe (2025), section V.A: eight pictures from one; and mirrors."""
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,8 @@ NAMES = (
     "brighter",
     "darker",
 )
+# Pictures (n, S, S, C) as they are, and mirrored left to right, top to bottom, and both.
+MIRRORS = (lambda p: p, lambda p: p[:, :, ::-1], lambda p: p[:, ::-1], lambda p: p[:, ::-1, ::-1])
 
 
 def eightfold(picture):

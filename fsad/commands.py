@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+MANY = 1000  # pictures from which on it pays to look for a faster runtime than TensorFlow, which takes ten seconds
 COLUMNS = ("path", "score", "verdict", "confidence", "error")
 
 
@@ -56,6 +57,18 @@ def _load(folder):
         return fsad.load(folder)
 
 
+def _hasten(detector, wanted, count):
+    """Lets a detector score by the runtime wanted; says which on standard error, unless it is TensorFlow unasked."""
+    if wanted == "tensorflow" or (wanted == "auto" and count < MANY):
+        return
+    with _quiet():
+        from fsad.export import runtime
+
+        names = None if wanted == "auto" else [name for name in runtime.RUNTIMES if name.startswith(wanted)]
+        chosen = runtime.choose(detector, names)
+    print(f"Runtime: {chosen}", file=sys.stderr)
+
+
 def _draw(folder, flags):
     from tqdm import tqdm
 
@@ -91,7 +104,10 @@ def _fit(flags):
 
 
 def _score(folder, paths, flags):
+    from fsad import pictures
+
     detector = _load(folder)
+    _hasten(detector, flags.runtime, len(pictures.find(paths)))
     failed = 0
     with contextlib.ExitStack() as stack:
         files = [sys.stdout, *([stack.enter_context(_finished(flags.csv))] if flags.csv else [])]
@@ -131,7 +147,11 @@ def _finished(path):
 
 
 def _inspect(folder, paths, flags):
-    return _report(_load(folder), paths, flags.report, flags.threshold)
+    from fsad import pictures
+
+    detector = _load(folder)
+    _hasten(detector, flags.runtime, len(pictures.find(paths)))
+    return _report(detector, paths, flags.report, flags.threshold)
 
 
 def _report(detector, paths, path, threshold):
@@ -239,7 +259,7 @@ def _description(detector):
     lines = [
         f"Recipe      {detector.recipe}, weights {fitted.weights}, pictures at {detector.side} x {detector.side}",
         f"Fitted with {roles.count('good')} good and {roles.count('defective')} defective pictures; "
-        f"{len(fitted.references)} are references",
+        f"{len(fitted.thumbnails)} are references",
         f"Threshold   {threshold.value:.4g}: {threshold.how}",
     ]
     for name in ("good", "defective"):

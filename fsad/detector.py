@@ -22,37 +22,8 @@ BATCH = 8
 VERDICTS = ("good", "defective")
 
 
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """What is found about one picture.
-
-    ``score``: dissimilarity, higher is more anomalous; ``verdict``: ``"good"`` or ``"defective"``;
-    ``confidence`` of the verdict in [0.5, 1]; ``nearest``: number of the nearest reference;
-    ``map``: float32 ``(h, w)``, >= 0, where the picture differs (None if not asked for); ``error``: why
-    the picture could not be judged, and then all of these are None. ``label``, ``kind``, ``mask`` and
-    ``part`` are what the folder told. ``picture``: uint8 RGB as read, while streaming.
-    """
-
-    name: str
-    score: float | None = None
-    verdict: str | None = None
-    confidence: float | None = None
-    nearest: int | None = None
-    map: np.ndarray | None = dataclasses.field(default=None, repr=False)
-    error: str | None = None
-    label: int | None = None
-    kind: str | None = None
-    mask: Path | None = None
-    part: str | None = None
-    picture: np.ndarray | None = dataclasses.field(default=None, repr=False)
-
-    def bare(self):
-        """The same without map and pixels, to be kept by the thousand."""
-        return dataclasses.replace(self, map=None, picture=None)
-
-
 class Detector:
-    """Tells defective pictures from good ones after a few of each.
+    """Tells defective pictures from good ones after a few of each. ``runtime`` names what scores them.
 
     Args:
         recipe: a name in `fsad.recipes.RECIPES`. ``"patches"`` is the default since it ranks real parts best
@@ -62,11 +33,20 @@ class Detector:
         max_references: good pictures kept to compare with; the others only help to set the threshold.
         folds: trainings that hold pictures out, to set the threshold of a recipe that is trained.
         seed: of every random draw.
+        precision: of training, ``"float32"`` or ``"mixed_bfloat16"``; by `fsad.training.fast_precision` if None.
         settings: of the recipe, such as ``backbone``, ``weights``, ``side``, ``epochs``.
     """
 
     def __init__(
-        self, recipe=DEFAULT, false_alarm_rate=None, miss_rate=None, max_references=32, folds=4, seed=0, **settings
+        self,
+        recipe=DEFAULT,
+        false_alarm_rate=None,
+        miss_rate=None,
+        max_references=32,
+        folds=4,
+        seed=0,
+        precision=None,
+        **settings,
     ):
         if recipe not in recipes.RECIPES:
             raise ValueError(f"Expected a recipe among {', '.join(recipes.RECIPES)}. Received: {recipe!r}")
@@ -74,8 +54,9 @@ class Detector:
             raise ValueError(f"Expected max_references >= 1 and folds >= 0. Received: {max_references} and {folds}")
         self.recipe = recipe
         self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
-        self.options = fitting.Options(false_alarm_rate, miss_rate, max_references, folds, seed)
-        self.fitted = self._compiled = None
+        self.options = fitting.Options(false_alarm_rate, miss_rate, max_references, folds, seed, precision)
+        self.fitted = None
+        self._forget()
 
     def fit(self, good, defect=None, progress=True):
         """Learns from good pictures and, if there are any, defective ones.
@@ -92,7 +73,7 @@ class Detector:
             FileNotFoundError, ValueError: no pictures, too few, or pictures of the wrong kind.
         """
         self.fitted = fitting.fit(self.recipe, self.settings, self.options, good, defect, progress)
-        self._compiled = None
+        self._forget()
         return self
 
     @property
@@ -124,16 +105,29 @@ class Detector:
         embeddings = neck(backbone(tf.cast(batch, tf.float32), training=False), training=False)
         return siamese.against(fitted.model, embeddings, tf.constant(fitted.references), fitted.reduction)
 
+    def traced(self):
+        """`judge` of uint8 pictures as a ``tf.function``."""
+        if self._compiled is None:
+            shape = (None, self.side, self.side, 3)
+            self._compiled = tf.function(self.judge, input_signature=[tf.TensorSpec(shape, tf.uint8, "pictures")])
+        return self._compiled
+
+    def use(self, judge, runtime):
+        """Scores by a function like `traced` from here on, of the runtime named (`fsad.export.runtime.choose`)."""
+        self._judge, self.runtime = judge, runtime
+
     def stream(self, given, threshold=None, maps=False):
-        """Yields a `Finding` a picture, in order, as each is done. Bad files come with ``error``.
+        """Yields a `fsad.pictures.Finding` a picture, in order, as each is done. Bad files come with ``error``.
 
         Args:
             given: paths, folders, globs or arrays (`fsad.pictures.find`).
             threshold: in place of the detector's own.
             maps: also give the map, and the picture as read.
         """
-        judge, found, fitted = self._traced(), pictures.find(given), self._known()
+        found, fitted = pictures.find(given), self._known()
+        judge = self._judge or self.traced()
         cut = fitted.threshold.value if threshold is None else threshold
+        views = len(fitted.references) // len(fitted.thumbnails)
 
         def read(item):
             try:
@@ -150,21 +144,21 @@ class Detector:
                 batch = [ahead.popleft() for _ in range(min(BATCH, len(found) - start))]
                 batch = [(item, future.result()) for item, future in batch]
                 whole = [r[1] for _, r in batch if not isinstance(r, images.ImageError)]
-                out = {k: iter(v.numpy()) for k, v in judge(np.stack(whole)).items()} if whole else {}
+                out = {k: iter(np.asarray(v)) for k, v in judge(np.stack(whole)).items()} if whole else {}
                 for item, result in batch:
                     told = {"name": item.name, **{k: getattr(item, k) for k in ("label", "kind", "mask", "part")}}
                     if isinstance(result, images.ImageError):
-                        yield Finding(error=result.reason, **told)
+                        yield pictures.Finding(error=result.reason, **told)
                         continue
                     one = {k: next(v) for k, v in out.items()}
                     score, heat = float(one["score"]), one.get("map")
                     if maps and heat is None:
                         heat = self._heat(self.methods[0], result[1])
-                    yield Finding(
+                    yield pictures.Finding(
                         score=score,
                         verdict=VERDICTS[score > cut],
                         confidence=float(fitted.threshold.confidence(score, cut)),
-                        nearest=int(np.argmin(one["dissimilarity"])),
+                        nearest=int(np.argmin(one["dissimilarity"])) // views,
                         map=heat if maps else None,
                         picture=result[0],
                         **told,
@@ -251,11 +245,9 @@ class Detector:
             raise RuntimeError("Expected a fitted detector. Received: a new one; call fit first")
         return self.fitted
 
-    def _traced(self):
-        if self._compiled is None:
-            shape = (None, self.side, self.side, 3)
-            self._compiled = tf.function(self.judge, input_signature=[tf.TensorSpec(shape, tf.uint8)])
-        return self._compiled
+    def _forget(self):
+        self._compiled = self._judge = None
+        self.runtime = "tensorflow"
 
     def _heat(self, method, picture):
         fitted = self._known()

@@ -84,7 +84,7 @@ def known_parts(detector, findings, signatures):
 
     Args:
         detector: a fitted `fsad.Detector`.
-        findings: `fsad.detector.Finding` of the pictures.
+        findings: `fsad.pictures.Finding` of the pictures.
         signatures: theirs, as `fsad.duplicates.signature` makes them.
 
     Returns:

@@ -25,13 +25,15 @@ class Options:
     max_references: int = 32
     folds: int = 4
     seed: int = 0
+    precision: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
     """What a detector knows once it is fitted.
 
-    ``references``: embeddings ``(r, ...)``; ``training``: a dict for each training picture with ``name``,
+    ``references``: embeddings ``(r v, ...)`` of r pictures in v views each (`fsad.scoring.references`);
+    ``training``: a dict for each training picture with ``name``,
     ``role`` (``"good"``, ``"defective"``), ``sha256``, ``reference`` (its number or None) and ``score``
     (held out, or None); ``thumbnails``: uint8 ``(r, 160, 160, 3)``; ``signatures``: ``(t, 64, 64)`` of the
     training pictures, by which other photographs of the same parts are known; ``map_range``: patch
@@ -96,16 +98,20 @@ def fit(name, settings, options, good, defect=None, progress=True):
     if not recipe.trained:
         embeddings = _embed(recipe.model, arrays, progress)
         chosen = np.sort(rng.permutation(np.flatnonzero(is_good))[: options.max_references])
-        held = scoring.leave_out(recipe.model, embeddings, groups, embeddings[chosen], groups[chosen])
+        references = scoring.references(recipe, arrays[chosen], embeddings[chosen])
+        held = scoring.leave_out(
+            recipe.model, embeddings, groups, references, np.repeat(groups[chosen], len(recipe.views))
+        )
         held_out = True
     else:
-        held, held_out = _cross_fit(name, settings, options, arrays, is_good, groups, rng, progress)
+        precision = options.precision or training.fast_precision()
+        held, held_out = _cross_fit(name, settings, options, precision, arrays, is_good, groups, rng, progress)
         keras.utils.set_random_seed(options.seed)
-        chosen = _train(recipe, arrays, is_good, rng, "training", progress)
+        chosen = _train(recipe, precision, arrays, is_good, rng, "training", progress)
         embeddings = _embed(recipe.model, arrays, progress=False)
+        references = embeddings[chosen]
         if not held_out:
-            held = scoring.compare(recipe.model, embeddings, embeddings[chosen])
-            held = scoring.reduce(held, recipe.reduction), None
+            held = scoring.score(recipe.model, embeddings, references, recipe.reduction), None
     scores, maps = held
     known = np.isfinite(scores)
     threshold = thresholds.choose(
@@ -125,7 +131,7 @@ def fit(name, settings, options, good, defect=None, progress=True):
     thumbnails = np.stack([cv2.resize(arrays[k], (THUMBNAIL,) * 2, interpolation=cv2.INTER_AREA) for k in chosen])
     for text in warnings:
         log.warning(text)
-    return Fitted(recipe.model, recipe.reduction, recipe.weights, embeddings[chosen], threshold, map_range,
+    return Fitted(recipe.model, recipe.reduction, recipe.weights, references, threshold, map_range,
                   tuple(records), thumbnails, signatures, tuple(warnings))  # fmt: skip
 
 
@@ -193,7 +199,7 @@ def _embed(model, arrays, progress):
     return np.concatenate(found)
 
 
-def _train(recipe, arrays, is_good, rng, title, progress):
+def _train(recipe, precision, arrays, is_good, rng, title, progress):
     """Trains in place; returns the rows that are the references from then on.
 
     All good pictures, where all pairs are trained on. Else half of them, the anchors; the roles are made
@@ -203,7 +209,6 @@ def _train(recipe, arrays, is_good, rng, title, progress):
     anchors, others = good[: len(good) - len(good) // 2], good[len(good) - len(good) // 2 :]
     count = max(len(anchors), len(others), len(defective))
     roles = [arrays[np.resize(rows, count)] for rows in (anchors, others, defective)]
-    precision = training.fast_precision()
     with tqdm(total=recipe.epochs, desc=title, unit="epoch", disable=not progress, leave=False) as bar:
         step = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: (bar.set_postfix(loss=f"{logs['loss']:.3f}"), bar.update(1))
@@ -216,7 +221,7 @@ def _train(recipe, arrays, is_good, rng, title, progress):
     return np.sort(anchors)
 
 
-def _cross_fit(name, settings, options, arrays, is_good, groups, rng, progress):
+def _cross_fit(name, settings, options, precision, arrays, is_good, groups, rng, progress):
     """Held-out scores by training ``folds`` times without a part of the pictures.
 
     Returns ``((scores, None), whether held out)``. Pictures whose fold leaves nothing to train on keep NaN.
@@ -233,10 +238,11 @@ def _cross_fit(name, settings, options, arrays, is_good, groups, rng, progress):
         keras.utils.set_random_seed(options.seed)
         recipe = recipes.RECIPES[name](**settings)
         title = f"held-out training {k + 1} of {options.folds}"
-        anchors = np.flatnonzero(kept)[_train(recipe, arrays[kept], is_good[kept], rng, title, progress)]
+        anchors = np.flatnonzero(kept)[_train(recipe, precision, arrays[kept], is_good[kept], rng, title, progress)]
         tested = np.flatnonzero(fold == k)
         references = scoring.embed(recipe.model, arrays[anchors])
-        found = scoring.compare(recipe.model, scoring.embed(recipe.model, arrays[tested]), references)
-        scores[tested] = scoring.reduce(found, recipe.reduction)
+        scores[tested] = scoring.score(
+            recipe.model, scoring.embed(recipe.model, arrays[tested]), references, recipe.reduction
+        )
     held_out = bool(np.isfinite(scores[is_good]).any())
     return (scores, None), held_out

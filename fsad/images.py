@@ -113,6 +113,8 @@ def resize(picture, side):
     Computed in float32 and rounded, which any other runtime can repeat; OpenCV's own fixed-point
     arithmetic is one gray level off here and there.
     """
+    if picture.shape[:2] == (side, side):
+        return picture
     shrinking = min(picture.shape[:2]) > side
     method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     return np.rint(cv2.resize(picture.astype(np.float32), (side, side), interpolation=method)).astype(np.uint8)

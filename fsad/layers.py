@@ -8,6 +8,8 @@ after them turns the distance into a dissimilarity in [0, 1]. `NearestPatch` tak
 import keras
 from keras import ops
 
+PATCHES = 16384  # reference patches that a picture is compared with at a time
+
 
 def _two(inputs):
     if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
@@ -80,13 +82,20 @@ class NearestPatch(keras.layers.Layer):
 
     Input: reference and picture, each ``(batch, h, w, channels)`` of unit vectors. Output: ``(batch, 1)``.
     Not symmetric: what the reference has and the picture lacks does not count.
+
+    Args:
+        share: of the patches, that makes the score.
+        window: cells a side that a patch is the average of, 1 or 2, in steps of one cell. The map of `against` is of
+            the cells: a cell is as far as the patches it is part of are on the average.
     """
 
-    def __init__(self, share=0.05, **kwargs):
+    def __init__(self, share=0.05, window=1, **kwargs):
         super().__init__(**kwargs)
         if not 0 < share <= 1:
             raise ValueError(f"Expected a share of patches in (0, 1]. Received: {share}")
-        self.share = share
+        if window not in (1, 2):
+            raise ValueError(f"Expected a window of 1 or 2 cells. Received: {window}")
+        self.share, self.window = share, window
 
     def call(self, inputs):
         reference, picture = (ops.reshape(e, (-1, e.shape[1] * e.shape[2], e.shape[3])) for e in _two(inputs))
@@ -94,22 +103,40 @@ class NearestPatch(keras.layers.Layer):
         return self._farthest(ops.maximum(1.0 - ops.max(likeness, axis=2), 0.0))[:, None]
 
     def against(self, references, pictures):
-        """Pictures ``(B, h, w, C)`` against all references ``(R, h, w, C)`` at once.
+        """Pictures ``(B, h, w, C)`` against all references ``(R, h', w', C)`` at once.
 
         Returns:
             ``(score (B,), dissimilarity (B, R), map (B, h, w))``: the score with the patches of all
             references in one pool, the number of each reference by itself, and each patch's distance
-            to the nearest of the pool.
+            to the nearest of the pool; with a window of 2, ``(B, h + 1, w + 1)`` cells.
         """
-        count, height, width, channels = references.shape
-        patches = height * width
-        pool = ops.reshape(references, (count * patches, channels))
-        likeness = ops.matmul(ops.reshape(pictures, (-1, channels)), ops.transpose(pool))
-        likeness = ops.max(ops.reshape(likeness, (-1, patches, count, patches)), axis=3)  # (B, P, R)
-        apart = ops.maximum(1.0 - likeness, 0.0)  # rounding must not make it negative
+        count, height, width = references.shape[:3]
+        patches = pictures.shape[1] * pictures.shape[2]
+        flat = ops.reshape(pictures, (-1, pictures.shape[3]))
+        # References in groups, so that the memory does not grow with their number.
+        step = max(1, PATCHES // (height * width))
+        apart = ops.concatenate([self._apart(flat, references[k : k + step]) for k in range(0, count, step)], axis=1)
+        apart = ops.reshape(apart, (-1, patches, count))
         nearest = ops.min(apart, axis=2)
         each = self._farthest(ops.reshape(ops.transpose(apart, (0, 2, 1)), (-1, patches)))
-        return self._farthest(nearest), ops.reshape(each, (-1, count)), ops.reshape(nearest, (-1, height, width))
+        score, each = self._farthest(nearest), ops.reshape(each, (-1, count))
+        return score, each, self._cells(ops.reshape(nearest, (-1, *pictures.shape[1:3])))
+
+    def _apart(self, flat, references):
+        """Patches ``(N, C)`` to the nearest patch of each reference ``(r, h', w', C)``: ``(N, r)``."""
+        count, height, width, channels = references.shape
+        likeness = ops.matmul(flat, ops.transpose(ops.reshape(references, (count * height * width, channels))))
+        likeness = ops.max(ops.reshape(likeness, (-1, count, height * width)), axis=2)
+        return ops.maximum(1.0 - likeness, 0.0)  # rounding must not make it negative
+
+    def _cells(self, apart):
+        if self.window == 2:
+            for axis in (1, 2):
+                size = apart.shape[axis]
+                first, last = (ops.take(apart, [k], axis=axis) for k in (0, size - 1))
+                left, right = ops.concatenate([first, apart], axis=axis), ops.concatenate([apart, last], axis=axis)
+                apart = (left + right) / 2
+        return apart
 
     def _farthest(self, apart):
         count = max(1, round(self.share * apart.shape[1]))
@@ -119,4 +146,4 @@ class NearestPatch(keras.layers.Layer):
         return (input_shape[0][0], 1)
 
     def get_config(self):
-        return {**super().get_config(), "share": self.share}
+        return {**super().get_config(), "share": self.share, "window": self.window}

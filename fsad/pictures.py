@@ -1,4 +1,5 @@
-"""What a user points at -> pictures: files, folders, globs or arrays, with labels where the folder tells them."""
+"""What a user points at -> pictures: files, folders, globs or arrays, with labels where the folder tells them; and
+what a detector finds about each."""
 
 import dataclasses
 import glob
@@ -25,6 +26,35 @@ class Picture:
     def read(self):
         """uint8 RGB ``(H, W, 3)``; raises `fsad.images.ImageError`."""
         return images.read(self.source) if isinstance(self.source, Path) else self.source
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What is found about one picture.
+
+    ``score``: dissimilarity, higher is more anomalous; ``verdict``: ``"good"`` or ``"defective"``;
+    ``confidence`` of the verdict in [0.5, 1]; ``nearest``: number of the nearest reference;
+    ``map``: float32 ``(h, w)``, >= 0, where the picture differs (None if not asked for); ``error``: why
+    the picture could not be judged, and then all of these are None. ``label``, ``kind``, ``mask`` and
+    ``part`` are what the folder told. ``picture``: uint8 RGB as read, while streaming.
+    """
+
+    name: str
+    score: float | None = None
+    verdict: str | None = None
+    confidence: float | None = None
+    nearest: int | None = None
+    map: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    error: str | None = None
+    label: int | None = None
+    kind: str | None = None
+    mask: Path | None = None
+    part: str | None = None
+    picture: np.ndarray | None = dataclasses.field(default=None, repr=False)
+
+    def bare(self):
+        """The same without map and pixels, to be kept by the thousand."""
+        return dataclasses.replace(self, map=None, picture=None)
 
 
 def find(pictures):

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from fsad import attention, augment, backbones, losses, pairs, siamese
+from fsad.augment import MIRRORS
 
 
 @dataclasses.dataclass
@@ -23,7 +24,8 @@ class Recipe:
     median distance of different pairs before training becomes the margin of the loss. That of `livieris` is
     trained on pairs that are given (`fsad.training.fit_pairs`), with gradients clipped to ``clip_norm``, until
     ``patience`` epochs in a row have not bettered the loss on pairs held out. A recipe with neither ``pair``
-    nor ``loss`` is not trained and needs no defective pictures.
+    nor ``loss`` is not trained and needs no defective pictures. ``views``: pictures -> pictures, by which each
+    reference is taken in turn; the first leaves it as it is.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Recipe:
     margin_from_data: float = 0.0
     clip_norm: float | None = None
     patience: int = 0
+    views: tuple = MIRRORS[:1]
 
     @property
     def trained(self):
@@ -234,12 +237,13 @@ POSITIONS = {
 }
 
 
-def patches(backbone="mobilenet", weights="imagenet", layer=None, side=320, share=0.05):
+def patches(backbone="mobilenet", weights="imagenet", layer=None, side=320, share=0.03, window=None, mirrored=None):
     """Nearest reference patch: every patch of a picture asks how near the nearest patch of any reference is.
 
-    A frozen backbone cut at a middle layer, the neck scales each patch's features to unit length, and the
-    distance is `fsad.layers.NearestPatch`. Nothing is trained. After PatchCore (Roth et al. 2022), as a
-    Siamese comparison; without its coreset and its neighbourhood averaging, which did not help here.
+    A frozen backbone cut at a middle layer, the neck averages the features over windows of 2 x 2 cells and scales
+    them to unit length, and the distance is `fsad.layers.NearestPatch`. References are also taken as seen in a
+    mirror, which shows more of what a good part may look like. Nothing is trained. After PatchCore (Roth et al.
+    2022), as a Siamese comparison. ``experiments/study_few.py`` shows what each piece is worth.
 
     Args:
         backbone, weights: as in `fsad.backbones.build`. Random features tell nothing: where ImageNet
@@ -248,6 +252,9 @@ def patches(backbone="mobilenet", weights="imagenet", layer=None, side=320, shar
             `PATCH_LAYERS` if None.
         side: input side in pixels.
         share: share of the farthest patches that make the score.
+        window: cells a side to average over, 1 or 2. None: 2, but 1 for the filter bank, which averages by itself.
+        mirrored: whether references are taken mirrored left to right, top to bottom, and both, too. None: yes, but
+            not for the filter bank, which it does not help.
     """
     if side < 32:
         raise ValueError(f"Expected a side of at least 32 pixels: a patch is 16. Received: {side}")
@@ -257,17 +264,21 @@ def patches(backbone="mobilenet", weights="imagenet", layer=None, side=320, shar
         backbone, layer = "filter_bank", None
     body, loaded = backbones.build(backbone, weights, side, layer or PATCH_LAYERS[backbone])
     if weights == "imagenet" and loaded == "random":  # the download failed half way
-        body, loaded = backbones.build("filter_bank", side=side)
+        backbone, (body, loaded) = "filter_bank", backbones.build("filter_bank", side=side)
     body.trainable = False
+    network = backbone != "filter_bank"
+    window = window or (2 if network else 1)
     maps = keras.Input(body.output_shape[1:], name="maps")
-    neck = keras.Model(maps, layers.UnitNormalization(axis=-1, name="unit")(maps), name="neck")
-    distance = siamese.patch_distance(neck.output_shape[1:], share)
-    return Recipe("patches", siamese.build(body, neck, distance), loaded, side)
+    averaged = layers.AveragePooling2D(window, strides=1, name="window")(maps) if window > 1 else maps
+    neck = keras.Model(maps, layers.UnitNormalization(axis=-1, name="unit")(averaged), name="neck")
+    distance = siamese.patch_distance(neck.output_shape[1:], share, window)
+    views = MIRRORS if (network if mirrored is None else mirrored) else MIRRORS[:1]
+    return Recipe("patches", siamese.build(body, neck, distance), loaded, side, views=views)
 
 
 PATCH_LAYERS = {
     "filter_bank": None,
-    "mobilenet": "conv_pw_11_relu",
+    "mobilenet": "conv_pw_9_relu",
     "mobilenet_v2": "block_12_add",
     "vgg16": "block4_conv3",
     "vgg19": "block4_conv4",

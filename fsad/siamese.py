@@ -61,10 +61,11 @@ def clipped_distance(dim):
     )
 
 
-def patch_distance(shape, share=0.05):
+def patch_distance(shape, share=0.05, window=1):
     """The part ``distance`` for maps of patches ``shape`` = ``(h, w, channels)``: `NearestPatch`, nothing else."""
     first, second = keras.Input(shape, name="first"), keras.Input(shape, name="second")
-    return keras.Model([first, second], NearestPatch(share, name="nearest_patch")([first, second]), name="distance")
+    nearest = NearestPatch(share, window, name="nearest_patch")
+    return keras.Model([first, second], nearest([first, second]), name="distance")
 
 
 def build(backbone, neck, distance):
@@ -165,14 +166,15 @@ def against(model, embeddings, references, reduction="mean"):
 
     Returns:
         A dict of tensors: ``score`` ``(B,)``, ``dissimilarity`` to each reference ``(B, R)``, and for maps
-        of patches ``map`` ``(B, h, w)``: the distance of each patch to its nearest reference patch. The
+        of patches ``map`` ``(B, h, w)``: the distance of each patch to its nearest reference patch
+        (`NearestPatch.against`; reference maps may be thinned out). The
         score of vectors is the ``reduction`` of the dissimilarities over the references (``"mean"``, the
         ``"min"``, or that of the ``"first"``); that of patches lets each patch choose its own reference.
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"Expected a reduction among {REDUCTIONS}. Received: {reduction!r}")
     distance = parts(model).distance
-    if patches := next((layer for layer in distance.layers if isinstance(layer, NearestPatch)), None):
+    if patches := nearest_patch(model):
         score, dissimilarity, apart = patches.against(references, embeddings)
         return {"score": score, "dissimilarity": dissimilarity, "map": apart}
     count, dim = references.shape
@@ -185,6 +187,11 @@ def against(model, embeddings, references, reduction="mean"):
     else:
         score = (ops.mean if reduction == "mean" else ops.min)(dissimilarity, axis=1)
     return {"score": score, "dissimilarity": dissimilarity}
+
+
+def nearest_patch(model):
+    """The `NearestPatch` layer of a two-picture model; None if it compares vectors."""
+    return next((layer for layer in parts(model).distance.layers if isinstance(layer, NearestPatch)), None)
 
 
 def size_megabytes(model):

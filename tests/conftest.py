@@ -41,7 +41,7 @@ def real(request):
 def tiny_recipe():
     """`fsad.recipes.senarathna` on a backbone of one convolution: the same parts, in milliseconds."""
 
-    def build(side=16, dim=6, seed=0, epochs=1, frozen=False):
+    def build(side=16, dim=6, seed=0, epochs=1, frozen=False, distance="l1"):
         import keras
 
         from fsad import augment, pairs, recipes, siamese
@@ -56,7 +56,7 @@ def tiny_recipe():
         neck = keras.Model(features, embedding, name="neck")
         return recipes.Recipe(
             name="tiny",
-            model=siamese.build(backbone, neck, siamese.distance_head(dim)),
+            model=siamese.build(backbone, neck, siamese.distance_head(dim, distance)),
             weights="random",
             side=side,
             augment=augment.expand,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fsad import metrics, pictures, report
-from fsad.detector import Finding
+from fsad.pictures import Finding
 
 NASTY = '</script><img src=x onerror="document.title=1">'
 

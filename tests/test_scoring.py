@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from fsad import recipes, scoring, siamese
+from fsad import layers, recipes, scoring, siamese
 
 
 def test_compare_is_the_two_picture_model_on_every_pair(tiny_recipe, rng):
@@ -23,6 +24,28 @@ def test_reductions_by_hand():
     assert scoring.reduce(d, "first").tolist() == [0.3, 0.5]
     with pytest.raises(ValueError, match="reduction"):
         scoring.reduce(d, "median")
+
+
+@pytest.mark.parametrize("distance", ["l1", "euclidean"])
+def test_scores_without_the_whole_matrix(tiny_recipe, rng, distance):
+    model = tiny_recipe(distance=distance).model
+    e, r = scoring.embed(model, rng.integers(0, 256, (7, 16, 16, 3))), rng.normal(size=(5, 6)).astype(np.float32)
+    whole = scoring.compare(model, e, r)
+    for how in scoring.REDUCTIONS:
+        for block in (4096, 8):  # in one block; in many, compiled
+            assert np.allclose(scoring.score(model, e, r, how, block), scoring.reduce(whole, how), atol=1e-6)
+    with pytest.raises(ValueError, match="reduction"):
+        scoring.score(model, e, r, "median")
+
+
+def test_many_reference_patches_are_taken_in_groups(monkeypatch, rng):
+    """What bounds the memory changes no number."""
+    layer = layers.NearestPatch(share=0.3)
+    r, p = (keras.ops.normalize(rng.normal(size=(n, 2, 3, 4)).astype(np.float32)) for n in (5, 2))
+    whole = layer.against(r, p)
+    monkeypatch.setattr(layers, "PATCHES", 12)  # two references at a time
+    for one, other in zip(whole, layer.against(r, p), strict=True):
+        assert np.allclose(one, other, atol=1e-6)
 
 
 def test_leaves_out_the_pictures_of_the_same_part(tiny_recipe, rng):

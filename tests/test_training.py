@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from fsad import metrics, pairs, recipes, scoring, siamese, synthetic, training
 
@@ -67,6 +69,19 @@ def test_bfloat16_gradients_point_where_float32_ones_do(rng):
     cosines = {v.path: a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for v, a, b in pairs}
     assert min(cosines.values()) > 0.7, cosines
     assert any((a != b).any() for a, b in zip(*gradients.values(), strict=True))  # bfloat16 was used
+
+
+def test_fused_adam_is_adam(rng):
+    start, pulls = rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(5, 4, 3)).astype(np.float32)
+    ends = []
+    for kind in (training.FusedAdam, keras.optimizers.Adam):
+        weights = keras.Variable(start)
+        optimizer = kind(0.1, global_clipnorm=1.0)
+        for pull in pulls:
+            optimizer.apply([tf.constant(pull)], [weights])
+        ends.append(weights.numpy())
+        assert int(optimizer.iterations) == 5
+    assert np.allclose(*ends, atol=1e-6) and not np.allclose(ends[0], start, atol=0.1)
 
 
 def test_roles_of_different_number_are_refused(tiny_recipe, rng):

@@ -42,7 +42,7 @@ def export(detector, format, path, given=None, int8=False):
     Raises:
         ExportError: scores differ, or a package is missing.
     """
-    what, checked = _pictures(detector, given)
+    what, checked = pictures_of(detector, given)
     score = write(detector, format, path, checked, int8)
     expected = np.concatenate([detector.judge(p[None])["score"].numpy() for p in checked])
     received = np.concatenate([np.asarray(score(p[None])).reshape(-1) for p in checked])
@@ -70,7 +70,7 @@ def write(detector, format, path, representative=None, int8=False):
         raise ValueError(f"Expected a format among {', '.join(FORMATS)}. Received: {format!r}")
     if int8 and format != "litert":
         raise ValueError(f"Expected int8 for litert only. Received: {format}")
-    representative = _pictures(detector, None)[1] if int8 and representative is None else representative
+    representative = pictures_of(detector, None)[1] if int8 and representative is None else representative
     try:
         return _writer(format).write(detector, Path(path), **({"representative": representative} if int8 else {}))
     except ImportError as error:
@@ -82,7 +82,7 @@ def _writer(format):
     return importlib.import_module(f"fsad.export.{format}")
 
 
-def _pictures(detector, given):
+def pictures_of(detector, given=None):
     """``(what, uint8 (n, side, side, 3))`` to check on, at most `MOST`."""
     if given is None:
         what = "training pictures"

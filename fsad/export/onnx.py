@@ -10,16 +10,15 @@ def write(detector, path):
     """Writes the ``.onnx`` file; returns pictures -> scores by what was written."""
     import onnxruntime
 
-    convert(detector, path)
+    convert(path, graph.score(detector))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda pictures: session.run(["score"], {"pictures": pictures})[0]
 
 
-def convert(detector, path):
-    """Writes the file alone."""
+def convert(path, function):
+    """Writes a function as a file."""
     import tf2onnx
 
-    function = graph.score(detector)
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     storage.write(path, model.SerializeToString())
 

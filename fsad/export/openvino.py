@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from fsad.export import onnx
+from fsad.export import graph, saved_model
 
 
 def write(detector, path):
@@ -18,15 +18,31 @@ def write(detector, path):
     if path.suffix != ".xml":
         raise ValueError(f"{path}: expected a file that ends in .xml. Received: {path.suffix or 'no ending'}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    model = convert(detector, graph.score(detector))
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        onnx.convert(detector, Path(folder) / "model.onnx")
-        model = openvino.convert_model(Path(folder) / "model.onnx")
         # Half precision is its default and moves scores.
         openvino.save_model(model, Path(folder) / "model.xml", compress_to_fp16=False)
         os.replace(Path(folder) / "model.bin", path.with_suffix(".bin"))
         os.replace(Path(folder) / "model.xml", path)
-    compiled = openvino.Core().compile_model(path, "CPU", {"EXECUTION_MODE_HINT": "ACCURACY"})
-    return lambda pictures: compiled(pictures)["score"]
+    run = compiled(path)
+    return lambda pictures: run(pictures)["score"]
+
+
+def convert(detector, function):
+    """A function over the detector's model as an ``openvino.Model``."""
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        saved_model.save(detector, folder, {"score": function})
+        return openvino.convert_model(folder)
+
+
+def compiled(model, bfloat16=False):
+    """A model, or the path of one, ready to run on the CPU; uint8 pictures -> outputs by name."""
+    import openvino
+
+    precision = {"INFERENCE_PRECISION_HINT": "bf16"} if bfloat16 else {"EXECUTION_MODE_HINT": "ACCURACY"}
+    return openvino.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", **precision})
 
 
 def remove(path):

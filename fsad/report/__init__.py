@@ -24,7 +24,7 @@ def write(path, detector, findings, count, title="", threshold=None):
     Args:
         path: of the ``.html`` file; it appears whole or not at all.
         detector: the fitted `fsad.Detector` that made the findings.
-        findings: iterable of `fsad.detector.Finding` with ``map`` and ``picture``; consumed one by one, so that no more
+        findings: iterable of `fsad.pictures.Finding` with ``map`` and ``picture``; consumed one by one, so that no more
             than its small copy of each picture is held.
         count: how many to expect; decides on the size of the copies.
         title: what was inspected.

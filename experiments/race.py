@@ -1,0 +1,165 @@
+"""Contenders of a speed benchmark: each in a process of its own, with its own memory, taking turns at the machine."""
+
+import contextlib
+import dataclasses
+import multiprocessing
+import resource
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+
+class Missing(RuntimeError):
+    """A contender that cannot take part here, and why."""
+
+
+class Over(Exception):
+    """No more turns; stops whatever loop a contender is in."""
+
+
+@dataclasses.dataclass
+class Entry:
+    """What came of a contender: ``seconds`` of each turn that counts; ``units`` of work in a turn; ``megabytes``, the
+    most memory its process held during its turns; ``facts`` it told; ``missing``: why it took no part."""
+
+    seconds: list = dataclasses.field(default_factory=list)
+    units: float = 1
+    megabytes: float = 0.0
+    facts: dict = dataclasses.field(default_factory=dict)
+    missing: str | None = None
+
+    @property
+    def each(self):
+        """Median seconds of a unit."""
+        return float(np.median(self.seconds)) / self.units
+
+    @property
+    def spread(self):
+        """Half the distance of the quartiles, as a share of the median."""
+        low, high = np.percentile(self.seconds, [25, 75])
+        return float((high - low) / 2 / np.median(self.seconds))
+
+
+class Turns:
+    """A contender's side: it makes ready, then does its work between `begin` and `end` until `Over`."""
+
+    def __init__(self, pipe):
+        self._pipe = pipe
+        self.facts = {}
+        self._ready = False
+
+    def begin(self):
+        """Waits for its turn."""
+        if not self._ready:
+            self._ready = True
+            forget_peak()
+            self._pipe.send(("ready", None))
+        if self._pipe.recv() == "over":
+            raise Over
+        self._begun = time.perf_counter()
+
+    def end(self, units=1):
+        """Ends the turn, in which ``units`` of work were done."""
+        self._pipe.send(("took", (time.perf_counter() - self._begun, units)))
+
+    def repeat(self, call, units=1):
+        """A turn is a call."""
+        while True:
+            self.begin()
+            call()
+            self.end(units)
+
+    def tell(self, **facts):
+        """Keeps facts for the result."""
+        self.facts.update(facts)
+
+
+def race(contenders, rounds, on_round=lambda: None):
+    """Lets contenders take turns, two at a time, of which the second counts.
+
+    Args:
+        contenders: name -> ``(function, arguments)``; the function, importable, takes a `Turns` first.
+        rounds: turns that count.
+        on_round: called after each turn.
+
+    Returns:
+        name -> `Entry`, in order.
+    """
+    spawn, entries, running = multiprocessing.get_context("spawn"), {}, {}
+    try:
+        for name, (function, arguments) in contenders.items():
+            entries[name] = Entry()
+            ours, theirs = spawn.Pipe()
+            process = spawn.Process(target=_work, args=(theirs, function, arguments), daemon=True)
+            process.start()
+            theirs.close()
+            running[name] = (process, ours)
+            _hear(entries, running, name)  # one makes ready at a time
+        for _ in range(rounds):
+            for name in list(running):
+                # The first of two warms up: while others had their turn, caches went cold, and a virtual machine may
+                # have taken memory back.
+                for counts in (False, True):
+                    if name in running:
+                        running[name][1].send("go")
+                        took = _hear(entries, running, name)
+                        if took and counts:
+                            entries[name].seconds.append(took[0])
+                            entries[name].units = took[1]
+                on_round()
+        for name in list(running):
+            running[name][1].send("over")
+            told = _hear(entries, running, name)
+            if told:
+                entries[name].megabytes, entries[name].facts = told
+    finally:
+        for process, pipe in running.values():
+            pipe.close()
+            process.join(10)
+            process.kill()
+    return entries
+
+
+def _hear(entries, running, name):
+    process, pipe = running[name]
+    try:
+        kind, what = pipe.recv()
+    except EOFError:
+        process.join()
+        kind, what = "missing", f"its process ended ({process.exitcode})"
+    if kind == "missing":
+        entries[name].missing = what
+        del running[name]
+    return what if kind in ("took", "over") else None
+
+
+def _work(pipe, function, arguments):
+    turns = Turns(pipe)
+    try:
+        function(turns, *arguments)
+    except Over:
+        pipe.send(("over", (peak_megabytes(), turns.facts)))
+    except (ImportError, Missing) as error:
+        pipe.send(("missing", str(error)))
+    except Exception as error:
+        traceback.print_exc()
+        pipe.send(("missing", f"{type(error).__name__}: {error}"))
+
+
+def forget_peak():
+    """Starts the measure of `peak_megabytes` anew, where the system can."""
+    with contextlib.suppress(OSError):  # not Linux: the peak is that of the whole life
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_megabytes():
+    """The most memory this process has held, in 10^6 bytes."""
+    try:
+        (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024 / 1e6
+    except OSError:
+        scale = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e6
