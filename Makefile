@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 ENV = $(VENV)/.installed
 
 .PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 reproduce-table8 reproduce-table9 reproduce-table10 \
-	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones test lint clean
+	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones bench test lint clean
 
 help:
 	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   a table of Senarathna and Wijesinghe (2025)"
@@ -14,6 +14,7 @@ help:
 	@echo "make reproduce-livieris-table1   Table 1 of Livieris et al. (2023)"
 	@echo "make figures               the papers' figures: saliency, attention, Grad-CAM pairs"
 	@echo "make benchmark-backbones   size and speed of every backbone"
+	@echo "make bench                 have the speed ratios moved? Compares with the committed ones, in 7 minutes"
 	@echo "make test | lint | clean   tests; ruff and import contracts; remove the environment and cached runs"
 	@echo 'Options: ARGS="--help" lists them.'
 
@@ -41,6 +42,9 @@ figures: $(ENV)
 
 benchmark-backbones: $(ENV)
 	$(BIN)/python -m experiments.benchmark_backbones $(ARGS)
+
+bench: $(ENV)
+	$(BIN)/python -m experiments.benchmark_speed --quick --against $(ARGS)
 
 test: $(ENV)
 	$(BIN)/python -m pytest $(ARGS)

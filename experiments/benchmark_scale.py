@@ -30,7 +30,7 @@ CURVES = {
     "references patches": ("maps of 20 x 20 patches of 512, the Detector's default", 1000),
     "pictures euclidean": ("nearest of vectors of 512, Euclidean (paper T)", 100_000),
     "pictures l1": ("mean of vectors of 4096, L1 and sigmoid unit (paper S)", 100_000),
-    "pictures files": ("files to verdicts, custom CNN, 8 references", 100_000),
+    "pictures files": ("files to verdicts, custom CNN, 8 references", 10_000),
 }
 
 

@@ -121,7 +121,8 @@ def run(key, folder, paths, limits, quick):
     with tqdm(total=rounds * len(contenders), desc=key, unit="turn", leave=False) as bar:
         entries = race.race(contenders, rounds, lambda: bar.update(1))
     first = next(iter(entries.values()))
-    return {name: _figures(entry, first, section, limits) for name, entry in entries.items()}
+    told = next((entry for entry in entries.values() if "scores" in entry.facts), None)
+    return {name: _figures(entry, first, told, section, limits) for name, entry in entries.items()}
 
 
 class _Call:
@@ -136,25 +137,26 @@ class _Call:
         return getattr(importlib.import_module(f"experiments.{self.module}"), self.name)(*arguments)
 
 
-def _figures(entry, first, section, limits):
+def _figures(entry, first, told, section, limits):
     if entry.missing:
         return {"missing": entry.missing}
     facts = entry.facts
     found = {"seconds": entry.each, "spread": entry.spread, "megabytes": entry.megabytes}
     if first is not entry and not first.missing:
         found["times"] = first.each / entry.each
-    if "scores" in facts and "scores" in first.facts and first is not entry:
-        pairs = zip(facts["scores"], first.facts["scores"], strict=True)
+    if "scores" in facts and entry is not told:
+        pairs = zip(facts["scores"], told.facts["scores"], strict=True)
         found["difference"] = max(abs(a - b) for a, b in pairs)
     if "ready_seconds" in facts:
         found["ready_seconds"] = facts["ready_seconds"]
     layers, arithmetic = facts.get("cost"), facts.get("arithmetic", "float32")
     if section.what == "pair" and facts["pictures"]:
         least = cost.training_seconds if facts["trained"] else cost.forward_seconds
-        found["limit"] = least(layers, facts["pictures"], limits, arithmetic) / (entry.each * entry.units)
+        found["limit"] = least(layers, facts["pictures"], limits, arithmetic) / (entry.each * facts["pairs"])
     elif section.what == "picture" and layers:
-        passes = facts.get("passes", 1) * entry.units
-        found["limit"] = cost.forward_seconds(layers, passes, limits, arithmetic) / (entry.each * entry.units)
+        files = facts.get("pictures", section.files)
+        passes = facts.get("passes", 1) * files
+        found["limit"] = cost.forward_seconds(layers, passes, limits, arithmetic) / (entry.each * files)
     return found
 
 
@@ -184,7 +186,8 @@ def page(found):
         f"Written by `python -m experiments.benchmark_speed` on {found['machine']}. Contenders took turns, each in a "
         "process of its own; median, ± half the distance of the quartiles. *Times*: ratio to the first line, which is "
         "the naive way. *Limit*: share of what the machine can do at best, for the arithmetic named (fsad trains in "
-        f"{found['training']}). *Scores*: largest difference from the first line.",
+        f"{found['training']}). *Scores*: largest difference from the first line; from the second for the default, whose "
+        "score is not one of pairs.",
         "",
         f"The machine's limits: matrix products {limits['float32_flops'] / 1e9:.0f} GFLOP/s in float32, "
         f"{limits['bfloat16_flops'] / 1e9:.0f} in bfloat16; memory {limits['bytes_per_second'] / 1e9:.1f} GB/s; JPEG "

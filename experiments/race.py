@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+SHORTEST = 0.3  # seconds; a single call of a millisecond would be timed with cold caches
+
 
 class Missing(RuntimeError):
     """A contender that cannot take part here, and why."""
@@ -22,11 +24,10 @@ class Over(Exception):
 
 @dataclasses.dataclass
 class Entry:
-    """What came of a contender: ``seconds`` of each turn that counts; ``units`` of work in a turn; ``megabytes``, the
+    """What came of a contender: ``seconds`` a unit of work, of each turn that counts; ``megabytes``, the
     most memory its process held during its turns; ``facts`` it told; ``missing``: why it took no part."""
 
     seconds: list = dataclasses.field(default_factory=list)
-    units: float = 1
     megabytes: float = 0.0
     facts: dict = dataclasses.field(default_factory=dict)
     missing: str | None = None
@@ -34,7 +35,7 @@ class Entry:
     @property
     def each(self):
         """Median seconds of a unit."""
-        return float(np.median(self.seconds)) / self.units
+        return float(np.median(self.seconds))
 
     @property
     def spread(self):
@@ -66,11 +67,14 @@ class Turns:
         self._pipe.send(("took", (time.perf_counter() - self._begun, units)))
 
     def repeat(self, call, units=1):
-        """A turn is a call."""
+        """A turn is a call of so many units, or as many calls as fill `SHORTEST` seconds."""
         while True:
             self.begin()
-            call()
-            self.end(units)
+            calls, until = 0, time.perf_counter() + SHORTEST
+            while not calls or time.perf_counter() < until:
+                call()
+                calls += 1
+            self.end(calls * units)
 
     def tell(self, **facts):
         """Keeps facts for the result."""
@@ -107,8 +111,7 @@ def race(contenders, rounds, on_round=lambda: None):
                         running[name][1].send("go")
                         took = _hear(entries, running, name)
                         if took and counts:
-                            entries[name].seconds.append(took[0])
-                            entries[name].units = took[1]
+                            entries[name].seconds.append(took[0] / took[1])
                 on_round()
         for name in list(running):
             running[name][1].send("over")

@@ -135,6 +135,24 @@ def shown(cell, form="{:.3f}"):
     return form.format(cell["mean"]) + (f" ± {form.format(cell['sd'])}" if cell["sd"] is not None else "")
 
 
+def by_kind(rows):
+    """AUROC by defect type as a section; ``rows``: ``(row, [(test, scores), ...])``, test as `experiments.data.told`."""
+    kinds = sorted({k for _, draws in rows for test, _ in draws for k in test["kind"] if k != "good"})
+    lines = ["## AUROC by defect type, against all good test pictures", "", "| | " + " | ".join(kinds) + " |"]
+    lines.append("|" + " --- |" * (len(kinds) + 1))
+    for row, draws in rows:
+        cells = []
+        for kind in kinds:
+            areas = []
+            for test, scores in draws:
+                labels, names = np.array(test["label"]), np.array(test["kind"])
+                chosen = (labels == 0) | (names == kind)
+                areas.append(metrics.auroc(labels[chosen], np.array(scores)[chosen]))
+            cells.append(plus_minus(areas))
+        lines.append(f"| {row.title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _by_kind(rows):
     kinds = sorted({k for _, records in rows for r in records for k in r["test"]["kind"]} - {"good"})
     lines = []

@@ -64,7 +64,9 @@ def naive(turns, folder, paths):
         pictures = read().astype(np.float32)
         left, right = np.tile(references, (len(pictures), 1, 1, 1)), np.repeat(pictures, len(references), axis=0)
         apart = detector.model.predict([left, right], verbose=0)
-        turns.tell(scores=apart.reshape(len(pictures), -1).mean(1).tolist(), passes=2 * len(references))
+        turns.tell(passes=2 * len(references))
+        if detector.fitted.map_range is None:  # else each patch chooses its own reference, which pairs cannot
+            turns.tell(scores=apart.reshape(len(pictures), -1).mean(1).tolist())
 
     turns.repeat(score, len(paths))
 

@@ -40,6 +40,7 @@ def _tell(turns, recipe, units, passes, arithmetic="float32"):
     turns.tell(
         cost=cost.of(backbone.layers + neck.layers),
         pictures=passes,
+        pairs=units,
         arithmetic=arithmetic,
         trained=bool(backbone.trainable_weights),
     )

@@ -27,7 +27,7 @@ class Detector:
 
     Args:
         recipe: a name in `fsad.recipes.RECIPES`. ``"patches"`` is the default since it ranks real parts best
-            (``experiments/results/study_recipes_magnetic_tile.md``); ``"senarathna"`` is the paper's and needs
+            (``experiments/results/study_few_magnetic_tile.md``); ``"senarathna"`` is the paper's and needs
             defective pictures.
         false_alarm_rate, miss_rate: what the threshold aims at; see `fsad.thresholds.choose`.
         max_references: good pictures kept to compare with; the others only help to set the threshold.

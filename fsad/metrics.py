@@ -4,6 +4,7 @@ Labels are 1 for anomalous and 0 for normal; a higher score is more anomalous.
 """
 
 import numpy as np
+from scipy.ndimage import label as connected
 from scipy.stats import rankdata
 
 
@@ -66,6 +67,46 @@ def rates(counts, positive="different"):
         "f1": ratio(2 * tp, 2 * tp + fp + fn),
         "accuracy": ratio(tp + tn, tp + fp + fn + tn),
     }
+
+
+def f1_max(labels, scores):
+    """The largest F1-score that any threshold reaches, positive is different (label 1)."""
+    from sklearn.metrics import precision_recall_curve  # a second to import, which few callers need
+
+    labels, scores = _check(labels, scores)
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    return float((2 * precision * recall / np.maximum(precision + recall, 1e-12)).max())
+
+
+def aupro(maps, masks, limit=0.3, steps=200):
+    """Area under the per-region overlap curve up to a false positive rate (Bergmann et al. 2021, MVTec AD).
+
+    The overlap of a region, one 8-connected piece of a mask, is the share of it above the threshold; every region
+    counts alike, however small. The false positive rate is over all pixels outside of masks.
+
+    Args:
+        maps: arrays ``(H, W)``, higher is more anomalous.
+        masks: bool arrays of the same shapes, without any True for good pictures.
+        limit: of the false positive rate; the area is divided by it.
+        steps: thresholds, at even steps of the false positive rate.
+
+    Returns:
+        In [0, 1]; NaN without any region.
+    """
+    for heat, mask in zip(maps, masks, strict=True):
+        if heat.shape != mask.shape:
+            raise ValueError(f"Expected a mask for each map. Received: {mask.shape} for {heat.shape}")
+    clear = np.concatenate([heat[~mask] for heat, mask in zip(maps, masks, strict=True)])
+    regions = []
+    for heat, mask in zip(maps, masks, strict=True):
+        pieces, count = connected(mask, np.ones((3, 3)))
+        regions += [np.sort(heat[pieces == k]) for k in range(1, count + 1)]
+    if not regions or not len(clear):
+        return float("nan")
+    rates = np.linspace(0, limit, steps)
+    cuts = np.quantile(clear, 1 - rates)
+    overlaps = np.mean([1 - np.searchsorted(region, cuts, "right") / len(region) for region in regions], axis=0)
+    return float(np.trapezoid(overlaps, rates) / limit)
 
 
 def interval(statistic, draws, rng, level=0.95, resamples=1000):

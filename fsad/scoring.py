@@ -7,7 +7,6 @@ when the distance is `fsad.layers.NearestPatch`.
 import numpy as np
 import tensorflow as tf
 from scipy.spatial.distance import cdist
-from sklearn.metrics import pairwise_distances_argmin
 
 from fsad import siamese
 from fsad.layers import EuclideanDistance
@@ -62,6 +61,8 @@ def score(model, embeddings, references, reduction="mean", block=4096):
     distance = siamese.parts(model).distance
     # With nothing but a sigmoid unit after it, which rises, the nearest is the least dissimilar.
     if reduction == "min" and any(isinstance(layer, EuclideanDistance) for layer in distance.layers):
+        from sklearn.metrics import pairwise_distances_argmin  # a second to import, which few callers need
+
         nearest = pairwise_distances_argmin(embeddings, references)
         return np.concatenate([
             np.asarray(distance([references[nearest[k : k + block]], embeddings[k : k + block]], training=False))[:, 0]

@@ -55,3 +55,15 @@ def test_nearest_patch_by_hand():
     assert np.asarray(heat) == pytest.approx(np.array([[[0, 0.5], [0, 0]]]), abs=1e-6)
     with pytest.raises(ValueError, match=r"share of patches in \(0, 1\]"):
         NearestPatch(share=0)
+
+
+def test_cells_are_as_far_as_the_patches_they_are_part_of():
+    """Three patches in a row, of two cells each: four cells, in the same places as the backbone's."""
+    layer = NearestPatch(share=1.0, window=2)
+    reference = np.array([[[[1.0, 0.0]]]], np.float32)  # one patch is enough of a reference
+    picture = np.array([[[[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]]], np.float32)  # 0, 1 and 0.4 from it
+    score, each, cells = layer.against(reference, picture)
+    assert np.allclose(score, 1.4 / 3) and np.allclose(each, 1.4 / 3)
+    assert np.allclose(cells, [[[0, 0.5, 0.7, 0.4]] * 2])
+    with pytest.raises(ValueError, match="window of 1 or 2"):
+        NearestPatch(window=3)

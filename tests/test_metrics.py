@@ -84,3 +84,20 @@ def test_interval_is_repeatable():
     one = draw(np.random.default_rng(1))
     first, second = (metrics.interval(area, [one], np.random.default_rng(0), resamples=50) for _ in range(2))
     assert (first == second).all()
+
+
+def test_f1_max_by_hand():
+    # At 0.5: 2 of 2 found, 1 false: precision 2/3, recall 1.
+    assert metrics.f1_max([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9]) == pytest.approx(0.8)
+
+
+def test_aupro_counts_every_region_alike():
+    mask = np.zeros((10, 10), bool)
+    mask[0, 0] = mask[5:9, 5:9] = True
+    assert metrics.aupro([mask.astype(float)], [mask]) == pytest.approx(1, abs=0.01)
+    large = mask.astype(float)
+    large[0, 0] = -1  # the region of one pixel is missed altogether
+    assert metrics.aupro([large], [mask]) == pytest.approx(0.5, abs=0.01)
+    assert np.isnan(metrics.aupro([np.zeros((2, 2))], [np.zeros((2, 2), bool)]))
+    with pytest.raises(ValueError, match="mask for each map"):
+        metrics.aupro([np.zeros((2, 2))], [np.zeros((2, 3), bool)])

@@ -28,8 +28,8 @@ def test_unknown_backbone():
 
 def test_patches_cut_the_backbone_and_train_nothing():
     recipe = recipes.patches("mobilenet", weights="none", side=64)
-    assert recipe.model.get_layer("backbone").layers[-1].name == "conv_pw_11_relu"
-    assert recipe.model.get_layer("neck").output_shape == (None, 4, 4, 384)
+    assert recipe.model.get_layer("backbone").layers[-1].name == "conv_pw_9_relu"
+    assert recipe.model.get_layer("neck").output_shape == (None, 3, 3, 384) and len(recipe.views) == 4
     assert recipe.pair is None and not recipe.model.trainable_weights and recipe.weights == "random"
     with pytest.raises(ValueError, match="or a layer"):
         recipes.patches("custom_cnn")
@@ -40,7 +40,9 @@ def test_patches_cut_the_backbone_and_train_nothing():
 def test_patches_without_imagenet_weights_use_the_filter_bank(monkeypatch):
     monkeypatch.setattr(recipes.backbones, "source", lambda name, weights: "unreachable")
     recipe = recipes.patches(side=64)
-    assert recipe.weights == "fixed" and recipe.model.get_layer("backbone").get_layer("filters")
+    assert (
+        recipe.weights == "fixed" and len(recipe.views) == 1 and recipe.model.get_layer("backbone").get_layer("filters")
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in recipes.PATCH_LAYERS if n != "filter_bank"])

@@ -74,3 +74,17 @@ def test_patches_pool_their_references():
     assert np.allclose(scoring.compare(recipe.model, e[:1], e[1:])[0], each, atol=1e-5)
     pairs = [recipe.model([pictures[1:].astype(np.float32), pictures[[0, 0]].astype(np.float32)])]
     assert np.allclose(pairs[0][:, 0], each, atol=1e-5)  # the two-picture model says the same
+
+
+def test_references_in_their_views(rng):
+    """A mirrored good picture is no further from mirrored references than the picture itself."""
+    recipe = recipes.patches("filter_bank", side=64, window=2, mirrored=True)
+    pictures = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
+    e = scoring.embed(recipe.model, pictures)
+    r = scoring.references(recipe, pictures, e)
+    assert r.shape == (8, 2, 2, 79) and e.shape == (2, 3, 3, 79)  # every second patch of each view
+    assert np.array_equal(r[4], e[1, ::2, ::2]) and np.array_equal(r, scoring.references(recipe, pictures))
+    mirrored = scoring.embed(recipe.model, pictures[1:, ::-1])
+    found = siamese.against(recipe.model, tf.constant(mirrored), tf.constant(r))
+    assert np.argmin(found["dissimilarity"]) == 4 + 2  # upside down is the third view
+    assert found["map"].shape == (1, 4, 4)
