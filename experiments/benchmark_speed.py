@@ -186,8 +186,8 @@ def page(found):
         f"Written by `python -m experiments.benchmark_speed` on {found['machine']}. Contenders took turns, each in a "
         "process of its own; median, ± half the distance of the quartiles. *Times*: ratio to the first line, which is "
         "the naive way. *Limit*: share of what the machine can do at best, for the arithmetic named (fsad trains in "
-        f"{found['training']}). *Scores*: largest difference from the first line; from the second for the default, whose "
-        "score is not one of pairs.",
+        f"{found['training']}). *Scores*: largest difference from the first line; from the second for the default, "
+        "whose score is not one of pairs.",
         "",
         f"The machine's limits: matrix products {limits['float32_flops'] / 1e9:.0f} GFLOP/s in float32, "
         f"{limits['bfloat16_flops'] / 1e9:.0f} in bfloat16; memory {limits['bytes_per_second'] / 1e9:.1f} GB/s; JPEG "

@@ -136,7 +136,7 @@ def shown(cell, form="{:.3f}"):
 
 
 def by_kind(rows):
-    """AUROC by defect type as a section; ``rows``: ``(row, [(test, scores), ...])``, test as `experiments.data.told`."""
+    """AUROC by defect type as a section; ``rows``: ``(row, [(test, scores), ...])``, test as `data.told` has it."""
     kinds = sorted({k for _, draws in rows for test, _ in draws for k in test["kind"] if k != "good"})
     lines = ["## AUROC by defect type, against all good test pictures", "", "| | " + " | ".join(kinds) + " |"]
     lines.append("|" + " --- |" * (len(kinds) + 1))

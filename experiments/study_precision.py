@@ -34,7 +34,8 @@ TABLE = Table(
         Row("float32", "custom CNN, trained in float32", {**PAPER, "arithmetic": "float32"}, {}, 5),
         Row("bfloat16", "custom CNN, trained in bfloat16",
             {**PAPER, "arithmetic": "mixed_bfloat16"}, {}, 5),
-        Row("default", "the Detector's default, not trained", {"recipe": "patches", "backbone": "mobilenet", "arithmetic": None}, {}, 5),
+        Row("default", "the Detector's default, not trained",
+            {"recipe": "patches", "backbone": "mobilenet", "arithmetic": None}, {}, 5),
     ),
     settings={
         "data": "synthetic-leather",
