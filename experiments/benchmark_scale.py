@@ -133,7 +133,7 @@ def plot(found):
         axes[0, column].set_ylabel("ms a picture")
         axes[1, column].set(xlabel=name, ylabel="memory beyond the embeddings, MB")
         axes[1, column].set_ylim(bottom=0)
-        axes[0, column].legend(fontsize=7)
+        axes[0, column].legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 1))
         for axis in axes[:, column]:
             axis.grid(alpha=0.3)
     figure.suptitle(f"Scoring on {found['machine']}", fontsize=10)
