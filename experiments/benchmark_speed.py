@@ -17,8 +17,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import numpy as np
 from absl import app, flags
 from tqdm import tqdm
 
@@ -126,7 +128,7 @@ def run(key, folder, paths, limits, quick):
 
 
 class _Call:
-    """A function by name, imported where it runs: this process stays small, and so do those it starts."""
+    """A function by name, imported where it runs: ``--help`` starts no TensorFlow."""
 
     def __init__(self, module, name):
         self.module, self.name = module, name
@@ -162,10 +164,6 @@ def _figures(entry, first, told, section, limits):
 
 def start_up(folder, paths, rounds):
     """Seconds of whole commands, in turns."""
-    import time
-
-    import numpy as np
-
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     times = {name: [] for name in STARTS}
     for _ in tqdm(range(rounds + 1), desc="start", unit="turn", leave=False):
@@ -249,8 +247,7 @@ def main(_):
         prepared = race.race({"fit": (_Call("speed_scoring", "prepare"), (str(pictures), folder))}, 1)["fit"]
         if limits.missing or prepared.missing:
             raise RuntimeError(limits.missing or prepared.missing)
-        precision = _precision()
-        found |= {"machine": machine(), "training": precision, "limits": limits.facts}
+        found |= {"machine": machine(), "training": limits.facts.pop("training"), "limits": limits.facts}
         for key in chosen:
             rows = (
                 start_up(folder, paths, 3 if options.quick else 7)
@@ -273,12 +270,6 @@ def main(_):
 
 
 _SLOW = {key for key, section in SECTIONS.items() if section.slow}
-
-
-def _precision():
-    from fsad import training
-
-    return training.fast_precision().replace("mixed_", "")
 
 
 def _write(out, found):

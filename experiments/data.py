@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fsad import datasets, synthetic
+from fsad import datasets, splits, synthetic
 
 CACHE = Path(__file__).parent / ".cache"
 SYNTHETIC = {f"synthetic-{t}": functools.partial(synthetic.write, texture=t) for t in synthetic.TEXTURES}
@@ -55,6 +55,12 @@ def drawn(name):
 def describe(dataset):
     """One line on a data set for a table; synthetic pictures are called so."""
     return ("synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary()
+
+
+def shots(dataset, settings, rng):
+    """`fsad.splits.sample_shots` as the settings of a table have it; 0 test pictures a class are all."""
+    roles = {k: settings[k] for k in ("anchors", "good", "defective", "hold_out")}
+    return splits.sample_shots(dataset, rng, **roles, test_per_class=settings["test_per_class"] or None)
 
 
 def told(samples, dataset):

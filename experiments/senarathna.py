@@ -70,15 +70,7 @@ def train(settings, on_epoch=lambda loss: None):
     dataset = data.load(settings["data"])
     keras.utils.set_random_seed(settings["seed"])
     rng = np.random.default_rng(settings["seed"])
-    shots = splits.sample_shots(
-        dataset,
-        rng,
-        anchors=settings["anchors"],
-        good=settings["good"],
-        defective=settings["defective"],
-        hold_out=settings["hold_out"],
-        test_per_class=settings["test_per_class"] or None,
-    )
+    shots = data.shots(dataset, settings, rng)
     recipe = recipes.senarathna(
         settings["backbone"], settings["weights"], settings["distance"], epochs=settings["epochs"]
     )

@@ -20,6 +20,7 @@ def measure(turns):
             bfloat16_flops=_products("bfloat16"),
             bytes_per_second=_bandwidth(),
             jpeg_pixels_per_second=_decoding(),
+            training=_training(),
         )
     )
 
@@ -39,6 +40,12 @@ def _products(arithmetic):
     square = tf.cast(tf.random.uniform((SIDE, SIDE)), arithmetic)
     product = tf.function(lambda: tf.reduce_max(tf.matmul(square, square)))
     return 2 * SIDE**3 / _best(lambda: product().numpy())
+
+
+def _training():
+    from fsad import training
+
+    return training.fast_precision().replace("mixed_", "")
 
 
 def _bandwidth():

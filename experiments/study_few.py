@@ -19,9 +19,9 @@ import keras
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from experiments import data, reports, study
+from experiments import data, reports, senarathna, study
 from experiments.tables import Column, Result, Row, Table
-from fsad import evaluation, images, metrics, recipes, scoring, siamese, splits, thresholds, training
+from fsad import evaluation, images, metrics, recipes, scoring, siamese, thresholds, training
 
 GOOD, DEFECTIVE = (1, 2, 4, 8, 16), (0, 1, 4, 8)
 MASK = 128  # pixels a side that maps and masks are compared at
@@ -74,8 +74,7 @@ def train(settings, on_epoch=lambda loss: None):
     """One variant on one draw, as `experiments.study` calls it."""
     dataset = _labelled(data.load(settings["data"]))
     rng = np.random.default_rng(settings["seed"])
-    roles = {k: settings[k] for k in ("anchors", "good", "defective", "hold_out")}
-    shots = splits.sample_shots(dataset, rng, **roles, test_per_class=settings["test_per_class"] or None)
+    shots = data.shots(dataset, settings, rng)
     record = METHODS[settings["method"]](settings, shots, rng)
     on_epoch(float("nan"))
     keras.backend.clear_session()
@@ -137,8 +136,8 @@ def _located(maps, samples):
     large, masks = [], []
     for m, s in masked:
         large.append(cv2.resize(m, (MASK, MASK), interpolation=cv2.INTER_LINEAR))
-        mask = images.read_mask(s.mask) if s.mask else np.zeros((MASK, MASK), bool)
-        masks.append(cv2.resize(mask.astype(np.float32), (MASK, MASK), interpolation=cv2.INTER_AREA) > 0.5)
+        mask = senarathna.mask_at(s, MASK)
+        masks.append(np.zeros((MASK, MASK), bool) if mask is None else mask)
     return {"pixel_auroc": float(np.mean([a for a in areas if a is not None])), "aupro": metrics.aupro(large, masks)}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments import data, reports, study
 from experiments.tables import Column, Result, Row, Table
-from fsad import images, metrics, splits
+from fsad import images, metrics
 from fsad.detector import Detector
 from fsad.export import runtime
 
@@ -54,9 +54,7 @@ TABLE = Table(
 def train(settings, on_epoch=lambda loss: None):
     """One detector and its scores by each runtime, as `experiments.study` calls it."""
     dataset = data.load(settings["data"])
-    roles = {k: settings[k] for k in ("anchors", "good", "defective", "hold_out")}
-    rng = np.random.default_rng(settings["seed"])
-    shots = splits.sample_shots(dataset, rng, **roles, test_per_class=settings["test_per_class"] or None)
+    shots = data.shots(dataset, settings, np.random.default_rng(settings["seed"]))
     trained = settings["recipe"] == "senarathna"
     options = {"epochs": settings["epochs"]} if trained else {"weights": settings["weights"]}
     options["backbone"] = settings["backbone"]
@@ -65,10 +63,7 @@ def train(settings, on_epoch=lambda loss: None):
     on_epoch(float("nan"))
     pictures = images.read_all([s.path for s in shots.test], detector.side)
     judges = runtime.judges(detector, [n for n in NAMES if n in runtime.installed()])
-    scores = {
-        name: np.concatenate([np.asarray(judge(pictures[k : k + 8])["score"]) for k in range(0, len(pictures), 8)])
-        for name, judge in judges.items()
-    }
+    scores = {name: runtime.scores(judge, pictures) for name, judge in judges.items()}
     keras.backend.clear_session()
     return {
         "data": data.describe(dataset),

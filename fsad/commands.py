@@ -57,16 +57,20 @@ def _load(folder):
         return fsad.load(folder)
 
 
-def _hasten(detector, wanted, count):
-    """Lets a detector score by the runtime wanted; says which on standard error, unless it is TensorFlow unasked."""
+def _hastened(folder, paths, wanted):
+    """A detector that scores by the runtime wanted; says which on standard error, unless it is TensorFlow unasked."""
+    from fsad import pictures
+
+    detector, count = _load(folder), len(pictures.find(paths))
     if wanted == "tensorflow" or (wanted == "auto" and count < MANY):
-        return
+        return detector
     with _quiet():
         from fsad.export import runtime
 
         names = None if wanted == "auto" else [name for name in runtime.RUNTIMES if name.startswith(wanted)]
         chosen = runtime.choose(detector, names)
     print(f"Runtime: {chosen}", file=sys.stderr)
+    return detector
 
 
 def _draw(folder, flags):
@@ -104,10 +108,7 @@ def _fit(flags):
 
 
 def _score(folder, paths, flags):
-    from fsad import pictures
-
-    detector = _load(folder)
-    _hasten(detector, flags.runtime, len(pictures.find(paths)))
+    detector = _hastened(folder, paths, flags.runtime)
     failed = 0
     with contextlib.ExitStack() as stack:
         files = [sys.stdout, *([stack.enter_context(_finished(flags.csv))] if flags.csv else [])]
@@ -147,11 +148,7 @@ def _finished(path):
 
 
 def _inspect(folder, paths, flags):
-    from fsad import pictures
-
-    detector = _load(folder)
-    _hasten(detector, flags.runtime, len(pictures.find(paths)))
-    return _report(detector, paths, flags.report, flags.threshold)
+    return _report(_hastened(folder, paths, flags.runtime), paths, flags.report, flags.threshold)
 
 
 def _report(detector, paths, path, threshold):

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import data, livieris, livieris_figures, livieris_reports, livieris_table1, study
+from experiments import data, livieris, livieris_figures, livieris_maps, livieris_reports, livieris_table1, study
 from fsad import images, synthetic
 from fsad.explain import boxes
 
@@ -35,8 +35,8 @@ def test_one_pair_a_picture_half_of_them_same(rng):
 
 
 def test_overlap_by_hand():
-    assert livieris._overlap(boxes.Box(0, 0, 4, 4), boxes.Box(2, 0, 6, 4)) == 8 / 24
-    assert livieris._overlap(boxes.Box(0, 0, 2, 2), boxes.Box(3, 3, 5, 5)) == 0
+    assert livieris_maps._overlap(boxes.Box(0, 0, 4, 4), boxes.Box(2, 0, 6, 4)) == 8 / 24
+    assert livieris_maps._overlap(boxes.Box(0, 0, 2, 2), boxes.Box(3, 3, 5, 5)) == 0
 
 
 def test_a_run_trains_crops_and_compares(tmp_path, monkeypatch):

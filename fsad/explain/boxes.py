@@ -16,6 +16,10 @@ class Box(NamedTuple):
     right: int
     bottom: int
 
+    @property
+    def area(self):
+        return (self.right - self.left) * (self.bottom - self.top)
+
 
 def box(heat, shape, threshold=0.5, margin=0.1):
     """The box of a map.

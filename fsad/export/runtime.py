@@ -92,13 +92,13 @@ def choose(detector, names=None, given=None):
     """
     made = judges(detector, names)
     pictures = export.pictures_of(detector, given)[1][:PROBES]
-    expected = _scores(detector.traced(), pictures)
+    expected = scores(detector.traced(), pictures)
     cut = detector.threshold.value
     refused, kept = {}, {}
     for name, judge in made.items():
-        scores = _scores(judge, pictures)
-        difference = float(np.abs(scores - expected).max())
-        if difference <= TOLERANCE and ((scores > cut) == (expected > cut)).all():
+        received = scores(judge, pictures)
+        difference = float(np.abs(received - expected).max())
+        if difference <= TOLERANCE and ((received > cut) == (expected > cut)).all():
             kept[name] = judge
         else:
             refused[name] = difference
@@ -118,7 +118,8 @@ def choose(detector, names=None, given=None):
     return Choice(best, milliseconds, refused)
 
 
-def _scores(judge, pictures):
+def scores(judge, pictures):
+    """Scores ``(n,)`` by one of the functions of `judges`, a batch at a time."""
     return np.concatenate([np.asarray(judge(pictures[k : k + BATCH])["score"]) for k in range(0, len(pictures), BATCH)])
 
 
