@@ -1,3 +1,5 @@
+import unittest.mock
+
 import keras
 import numpy as np
 import pytest
@@ -89,8 +91,13 @@ def test_roles_of_different_number_are_refused(tiny_recipe, rng):
         training.fit(tiny_recipe(), spotted(rng, 2, False), spotted(rng, 2, False), spotted(rng, 3, True), rng)
 
 
-def test_fast_precision_is_one_that_fit_takes():
-    assert training.fast_precision() in ("float32", "mixed_bfloat16")
+def test_fast_precision_goes_by_the_processor(monkeypatch):
+    for said, expected in (("avx2 avx512_bf16", "mixed_bfloat16"), ("avx2 avx512f", "float32"), (OSError(), "float32")):
+        training.fast_precision.cache_clear()
+        read = unittest.mock.Mock(**{"side_effect" if isinstance(said, OSError) else "return_value": said})
+        monkeypatch.setattr(training.Path, "read_text", read)
+        assert training.fast_precision() == expected
+    training.fast_precision.cache_clear()
 
 
 def test_given_pairs_frozen_features_and_validation(rng):
