@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import sys
 from pathlib import Path
 
 from experiments import data
@@ -33,8 +34,15 @@ def decides(settings, train):
         "data": _digest_of_data(data.resolve(settings["data"])),
         "weights": _digest([Path(weights)]) if Path(weights).is_file() else weights,
         "versions": versions,
-        "code": code_version(train.__module__),
+        "code": code_version(_module(train)),
     }
+
+
+def _module(function):
+    name = function.__module__
+    if name == "__main__":  # of a script that `python -m` runs
+        name = sys.modules[name].__spec__.name
+    return name
 
 
 @functools.lru_cache(maxsize=4)

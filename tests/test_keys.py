@@ -1,6 +1,9 @@
+import sys
+import types
+
 import pytest
 
-from experiments import keys, senarathna
+from experiments import keys, senarathna, study_few
 from fsad import synthetic
 
 
@@ -55,6 +58,15 @@ def test_code_version_is_of_what_a_run_computes(tmp_path, monkeypatch):
     assert version(b="# why\ndef f():\n  return 1\n") == first
     assert version(b="def f():\n    return 2\n") != first
     assert version(apart="x = 1\n") == first  # not imported, so it does not matter
+
+
+def test_a_script_that_is_run_has_a_version_too(monkeypatch):
+    """Its functions are then of the module ``__main__``, of which there is no file."""
+    script = types.ModuleType("__main__")
+    script.__spec__ = types.SimpleNamespace(name="experiments.study_few")
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    monkeypatch.setattr(study_few.train, "__module__", "__main__")
+    assert keys._module(study_few.train) == "experiments.study_few"
 
 
 def test_docstrings_do_not_make_another_version(tmp_path, monkeypatch):
