@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 ENV = $(VENV)/.installed
 
 .PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 reproduce-table8 reproduce-table9 reproduce-table10 \
-	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones bench test lint clean
+	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones bench \
+	notebooks readme docs test lint clean
 
 help:
 	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   a table of Senarathna and Wijesinghe (2025)"
@@ -15,6 +16,9 @@ help:
 	@echo "make figures               the papers' figures: saliency, attention, Grad-CAM pairs"
 	@echo "make benchmark-backbones   size and speed of every backbone"
 	@echo "make bench                 have the speed ratios moved? Compares with the committed ones, in 7 minutes"
+	@echo "make notebooks             runs the notebooks and keeps their output; synthetic pictures, 10 minutes"
+	@echo "make readme                does what README.md says in a fresh clone, with the time of each step"
+	@echo "make docs                  API reference into docs/api, the import picture of docs/architecture.md"
 	@echo "make test | lint | clean   tests; ruff and import contracts; remove the environment and cached runs"
 	@echo 'Options: ARGS="--help" lists them.'
 
@@ -45,6 +49,19 @@ benchmark-backbones: $(ENV)
 
 bench: $(ENV)
 	$(BIN)/python -m experiments.benchmark_speed --quick --against $(ARGS)
+
+# Committed output shows synthetic pictures only, whatever data there is here.
+notebooks: $(ENV)
+	env -u FSAD_DATA_DIR $(BIN)/jupyter nbconvert --to notebook --inplace --execute \
+		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=1200 \
+		--ExecutePreprocessor.extra_arguments=--IPKernelApp.capture_fd_output=False $(or $(ARGS),notebooks/*.ipynb)
+
+readme: $(ENV)
+	$(BIN)/python -m experiments.readme $(ARGS)
+
+docs: $(ENV)
+	$(BIN)/python -m experiments.architecture
+	$(BIN)/pdoc --docformat google --output-directory docs/api fsad
 
 test: $(ENV)
 	$(BIN)/python -m pytest $(ARGS)

@@ -41,7 +41,7 @@ def test_quick_start_runs_as_printed(tmp_path, monkeypatch, capsys):
     for words in COMMANDS[3:]:
         words = [w for word in words for w in (sorted(map(str, Path().glob(word))) if word == "line/*.png" else [word])]
         assert cli.main(words) == 0, words
-    for name in ("today.csv", "today.html", "why.png", "figures.json", "detector.onnx"):
+    for name in ("today.csv", "today.html", "why.png", "figures.json", "model"):
         assert (tmp_path / name).exists(), name
     assert "0815.png" in capsys.readouterr().out
     assert "defective" in run(example("fsad.Detector()"), tmp_path)
@@ -78,8 +78,10 @@ def test_every_command_make_target_and_file_named_exists():
     assert {"test", "reproduce-table1"} <= named <= set(targets)
     for words in COMMANDS:
         cli._parse(words[0], words)  # raises for a flag that is not there
-    prose = re.sub(r"```.*?```", "", README, flags=re.S)
-    for link in re.findall(r"\]\(([^)#]+)\)", prose):
-        assert (ROOT / link).exists(), link
+    for page in ("README.md", "experiments/README.md", "docs/architecture.md", "CONTRIBUTING.md"):
+        text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.S)
+        for link in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", text):
+            path = (ROOT / page).parent / (link[0] or link[1])
+            assert path.exists() or path.parts[-2:] == ("api", "index.html"), f"{page}: {link}"
     for path in re.findall(r"`((?:fsad|experiments)/[\w/]*(?:\.py)?)`", README):
         assert (ROOT / path).exists() or path == "experiments/.cache/runs", path
