@@ -61,7 +61,7 @@ readme: $(ENV)
 
 docs: $(ENV)
 	$(BIN)/python -m experiments.architecture
-	$(BIN)/pdoc --docformat google --output-directory docs/api fsad
+	TF_CPP_MIN_LOG_LEVEL=3 PDOC_ALLOW_EXEC=1 $(BIN)/pdoc --docformat google --output-directory docs/api fsad
 
 test: $(ENV)
 	$(BIN)/python -m pytest $(ARGS)

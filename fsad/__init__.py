@@ -1,14 +1,14 @@
 """Explainable few-shot anomaly detection with Siamese networks.
 
-Importing the package starts no TensorFlow; using `Detector` or `load` does.
+`fsad.Detector` is `fsad.detector.Detector`, `fsad.load` is `fsad.detector.load`. Importing the package starts no
+TensorFlow; using one of these does.
 """
 
 __version__ = "0.1.0"
-__all__ = ["Detector", "load"]
 
 
 def __getattr__(name):
-    if name in __all__:
+    if name in ("Detector", "load"):
         from fsad import detector
 
         return getattr(detector, name)
