@@ -45,7 +45,10 @@ class Findings:
         lines = [f"{self.folder}: {total} pictures ({kinds}), layout: {self.layout}", self._sizes()]
         lines += _block("cannot be read", [f"{name}: {reason}" for name, reason in self.unreadable])
         lines += _block("other files passed over", [f"{name}: {reason}" for name, reason in self.passed_over])
-        lines += _block("groups lie in good AND defective", [", ".join(g[:4]) for g in self.across_labels])
+        lines += _block(
+            "groups of one part lie in good AND defective: move or remove some",
+            [", ".join(g[:4]) for g in self.across_labels],
+        )
         lines += _block("groups lie in train AND test", [", ".join(g[:4]) for g in self.across_sides])
         lines += _block("groups of pictures show one part, or are one picture", [", ".join(g[:4]) for g in self.same])
         lines += _block("labels to look at again", [f"{name}: {why}" for name, why in self.suspicious])
@@ -112,7 +115,7 @@ def check(folder, progress=True):
     members = collections.defaultdict(list)
     for k, group in enumerate(duplicates.groups(signatures)):
         members[group].append(kept[k])
-    several = [group for group in members.values() if len(group) > 1]
+    several = [_alternating(group) for group in members.values() if len(group) > 1]
     labels = [{p.label for _, p in group} - {None} for group in several]
     sides = [{Path(name).parts[0] for name, _ in group} & {"train", "test"} for group in several]
     counts = collections.Counter(p.kind or "pictures" for _, p in kept)
@@ -135,6 +138,13 @@ def check(folder, progress=True):
         suspicious=tuple(suspicious),
         notes=tuple(notes),
     )
+
+
+def _alternating(group):
+    """Good and defective in turn, so that the first few names show both."""
+    seen = collections.Counter()
+    rank = [seen.update([picture.label]) or seen[picture.label] for _, picture in group]
+    return [group[k] for k in np.argsort(rank, kind="stable")]
 
 
 def _suspicious(kept, progress):

@@ -109,7 +109,7 @@ def _fit(flags):
 
 def _score(folder, paths, flags):
     detector = _hastened(folder, paths, flags.runtime)
-    failed = 0
+    failed, verdicts = 0, []
     with contextlib.ExitStack() as stack:
         files = [sys.stdout, *([stack.enter_context(_finished(flags.csv))] if flags.csv else [])]
         tables = [csv.writer(file, lineterminator="\n") for file in files]
@@ -129,7 +129,18 @@ def _score(folder, paths, flags):
                 objects.write(json.dumps(row) + "\n")
                 objects.flush()
             sys.stdout.flush()
+            verdicts.append(finding.verdict)
+    _doubt(verdicts)
     return int(failed > 0)
+
+
+def _doubt(verdicts, enough=10):
+    judged = [verdict for verdict in verdicts if verdict]
+    if len(judged) >= enough and set(judged) == {"defective"}:
+        text = (
+            f"All {len(judged)} pictures lie above the threshold. Are light, camera and kind of part those of the good"
+        )
+        print(f"{text} pictures the detector was fitted with?", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -170,6 +181,7 @@ def _report(detector, paths, path, threshold):
     )
     for finding in failed[:20]:
         print(f"  {finding.name}: {finding.error}")
+    _doubt(verdicts)
     print(f"Written: {path}")
     return int(bool(failed))
 
@@ -183,7 +195,7 @@ def _explain(folder, picture, flags):
     example = {
         "picture": finding.picture,
         "heat": detector.heat(finding, method),
-        "title": f"score {finding.score:.4g}, {finding.verdict}, {int(100 * finding.confidence)} % sure",
+        "title": f"score {finding.score:.4g}, {finding.verdict}, confidence {int(100 * finding.confidence) / 100:.2f}",
         "reference": detector.fitted.thumbnails[finding.nearest],
     }
     label = "patch distance, 0.5 = threshold" if method == "patches" else f"{method}, 1 = 99.5th percentile"
@@ -208,6 +220,10 @@ def _evaluate(folder, data, flags):
             f"{name:<10} "
             + ("not defined" if value is None else f"{value:.3f}   95 % interval {low:.3f} to {high:.3f}")
         )
+    called = found["confusion"]
+    if 0 in (called["tp"] + called["fp"], called["tn"] + called["fn"]):
+        verdict = "defective" if called["tp"] + called["fp"] else "good"
+        print(f"Every picture was called {verdict}: intervals of what depends on the threshold say nothing.")
     print("\nAUROC by type: " + ", ".join(f"{kind} {value:.3f}" for kind, value in found["auroc_by_kind"].items()))
     if found["pixel_auroc"] is not None:
         print(f"Pixel AUROC of the maps: {found['pixel_auroc']:.3f}")

@@ -63,8 +63,9 @@ def find(pictures):
     Args:
         pictures: a path, folder or glob; an array, uint8 RGB ``(H, W, 3)`` or gray ``(H, W)``, or a stack
             ``(n, H, W, 3)``; or several of these in a list. A folder gives every picture file below it but
-            masks, with labels where it has a layout of `fsad.datasets`. Hidden files and files that do not
-            end like a picture are passed over, unless named.
+            masks (in a folder named so, or a ``.png`` beside a ``.jpg`` of the same name), with labels where it has
+            a layout of `fsad.datasets`. Hidden files and files that do not end like a picture are passed over,
+            unless named.
 
     Returns:
         A list of `Picture`. A named file that is missing is in it: reading it says so.
@@ -104,8 +105,11 @@ def _folder(folder):
     if dataset is not None and dataset.layout != "classes":
         told = {s.path: s for s in dataset.samples}
         passed_over = {s.mask for s in dataset.samples} | {path for path, _ in dataset.skipped}
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and not p.is_dir())
+    photographs = {p.with_suffix("") for p in paths if p.suffix.lower() in (".jpg", ".jpeg")}
+    passed_over |= {p for p in paths if p.suffix.lower() == ".png" and p.with_suffix("") in photographs}
     found = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES and not p.is_dir()):
+    for path in paths:
         names = path.relative_to(folder).parts
         masks = {name.lower() for name in names[:-1]} & set(datasets.MASKS)
         if path in told:

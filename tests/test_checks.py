@@ -1,4 +1,5 @@
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -34,7 +35,12 @@ def test_what_would_spoil_a_detector_is_found(parts, tmp_path):
     assert found.unreadable[0][0] == "train/good/bad.png" and found.passed_over[0][0] == "train/good/notes.txt"
     assert found.suspicious[0][0] == "train/good/odd.png" and "as usual" in found.suspicious[0][1]
     text = found.text()
-    assert "1 cannot be read:" in text and "good AND defective" in text and text.endswith("Mend this first.")
+    assert "1 cannot be read:" in text and "good AND defective: move" in text and text.endswith("Mend this first.")
+
+
+def test_both_labels_of_a_group_are_among_the_first_names():
+    group = [(f"{k}.png", types.SimpleNamespace(label=int(k > 0))) for k in range(6)]
+    assert [name for name, _ in checks._alternating(group[::-1])][:2] == ["5.png", "0.png"]
 
 
 def test_a_folder_without_labels(parts, tmp_path):

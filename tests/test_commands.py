@@ -81,6 +81,14 @@ def test_file_names_need_not_be_text(detector, parts, tmp_path, capsys):
     assert cli.main(["inspect", detector, odd, f"--report={tmp_path}/r.html"]) == 0
 
 
+def test_a_day_without_a_good_part_is_doubted(detector, parts, capsys):
+    holes = [str(parts / "test" / "hole" / "001.png")] * 10
+    assert cli.main(["score", detector, *holes]) == 0
+    assert "All 10 pictures lie above the threshold. Are light" in capsys.readouterr().err
+    assert cli.main(["score", detector, *holes[:9]]) == 0
+    assert "All" not in capsys.readouterr().err
+
+
 def test_what_cannot_be_written_is_known_before_the_fit(parts, tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("years of work")
     assert cli.main(["fit", f"--good={parts}/train/good", f"--out={tmp_path}"]) == 2

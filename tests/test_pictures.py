@@ -24,12 +24,12 @@ def test_a_folder_with_a_layout_gives_labels_and_no_masks(parts):
 
 
 def test_a_folder_without_a_layout_gives_every_picture_below(tmp_path):
-    for name in ("b/2.png", "a.JPG", ".hidden.png", "masks/m.png", "notes.txt"):
+    for name in ("b/2.png", "a.JPG", "a.png", ".hidden.png", "masks/m.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"?")
     os.symlink(tmp_path / "gone.png", tmp_path / "link.png")
     names = [os.path.relpath(p.name, tmp_path).replace(os.sep, "/") for p in pictures.find(tmp_path)]
-    assert names == ["a.JPG", "b/2.png", "link.png"]  # the broken link: reading it says why
+    assert names == ["a.JPG", "b/2.png", "link.png"]  # a.png is the mask of a.JPG; the broken link: reading it says why
 
 
 def test_nothing_beside_the_known_folders_is_passed_over(tmp_path):

@@ -18,6 +18,7 @@ const verdict = item => defective(item) ? "defective" : "good";
 const wrong = item => item.label !== undefined && defective(item) !== (item.label === 1);
 const confidence = item => 1 / (1 + Math.exp(-Math.abs(item.score - threshold) / data.scale));
 const digits = value => value.toPrecision(4);
+const floored = value => (Math.floor(100 * value) / 100).toFixed(2); // 1.00 would be certain
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -139,7 +140,7 @@ function frame(item) {
 function describe(card, item) {
   card.classList.toggle("defective", defective(item));
   card.querySelector("b").textContent = verdict(item);
-  card.querySelector(".sure").textContent = `${Math.floor(100 * confidence(item))} % sure`;
+  card.querySelector(".sure").textContent = `confidence ${floored(confidence(item))}`;
   card.querySelector(".mark").textContent = wrong(item) ? `labelled ${item.kind}` : "";
   card.setAttribute("aria-label", `${item.name}: ${verdict(item)}, score ${digits(item.score)}`);
 }
@@ -198,7 +199,7 @@ function open(position) {
   if (!item) return;
   current = position;
   $("big-name").textContent = item.name;
-  $("big-text").textContent = `${verdict(item)}, ${Math.floor(100 * confidence(item))} % sure, score ${digits(item.score)}`
+  $("big-text").textContent = `${verdict(item)}, confidence ${floored(confidence(item))}, score ${digits(item.score)}`
     + ` (threshold ${digits(threshold)})` + (item.kind ? `; labelled ${item.kind}` : "");
   $("big-frame").replaceChildren(...frame(item).children);
   const shown = $("big-frame").firstChild;
