@@ -21,8 +21,11 @@ from experiments import study
 ROOT = Path(__file__).parent.parent
 LONG = ("make reproduce", "make figures", "make bench", "make notebooks", "make test", "make readme")
 NEEDS_A_SERVER = ("echo", "curl")
-# What the README takes for granted: a line with pictures, and a labelled folder.
-BEFORE = {"fsad score": "cp -r parts/test/hole line; cp line/000.png line/0815.png; cp -r parts labelled"}
+# What the README takes for granted: pictures to fit with, a line with more of them, and a labelled folder.
+BEFORE = {
+    "fsad fit --good=good": "mkdir good; cp parts/train/good/00*.png good; cp -r parts/test/cut defect; "
+    "cp -r parts/test/hole line; cp line/000.png line/0815.png; cp -r parts labelled"
+}
 
 
 def lines(page):

@@ -122,20 +122,30 @@ def _main(table, train, report, check, estimate):
     command = " ".join([f"python -m experiments.{table.name}", *_given(table)])
     records = [run.load()[0] for run in {run.folder: run for run in runs}.values()]  # rows may share a run
     same = {k: v for k, v in runs[0].settings.items() if all(r.settings[k] == v for r in runs) and v is not None}
+    unsaid = ("data", "seed", *table.unsaid)
     cell = "the paper's value / ours: " if table.has_paper else ""
     head = [
         f"Written by `{command}`. A cell is {cell}mean ± standard deviation over the draws, where there "
         "are several, and (95 % bootstrap interval over draws and test pictures). The interval of "
         "one draw is for that draw alone; that of a few draws is rather too narrow.",
         "Data: " + "; ".join(dict.fromkeys(record["data"] for record in records)) + ".",
-        "Same for all rows: " + ", ".join(f"{k} {v}" for k, v in same.items() if k not in ("data", "seed")) + ".",
+        "Same for all rows: " + ", ".join(f"{k} {v}" for k, v in same.items() if k not in unsaid) + ".",
     ]
     versions = {n: importlib.metadata.version(n) for n in keys.LIBRARIES}
-    payload = {"command": command, "versions": versions, "code": code, "runs": records}
+    payload = {"command": command, "versions": versions, "code": code, "runs": _once(records)}
     print("\n" + tables.write(table, FLAGS.out, name, head, results, payload, sections, figures))
     print(f"\nWritten: {os.path.relpath(FLAGS.out)}/{name}.md, .json" + "".join(f", _{key}.png" for key in figures))
     if failed:
         raise SystemExit(1)
+
+
+def _once(records):
+    """Records whose ``test`` is that of an earlier one, pictures and all, name that one instead."""
+    first = {}
+    number = [first.setdefault(json.dumps(r.get("test")), k) for k, r in enumerate(records)]
+    return [
+        r if n == k else {**r, "test": {"as in run": n}} for k, (r, n) in enumerate(zip(records, number, strict=True))
+    ]
 
 
 def plan(table, train, check=lambda settings: None):

@@ -49,7 +49,8 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """``settings`` are those of every row; ``notes`` are printed below the footnotes of the rows; ``flags``: `Flag`.
+    """``settings`` are those of every row, ``unsaid`` those of them that its page leaves out; ``notes`` are printed
+    below the footnotes of the rows; ``flags``: `Flag`.
 
     A table without any paper's numbers is a study of our own, and shows ours alone.
     """
@@ -61,6 +62,7 @@ class Table:
     settings: dict
     notes: tuple = ()
     flags: tuple = ()
+    unsaid: tuple = ()
 
     @property
     def has_paper(self):

@@ -38,10 +38,12 @@ def test_quick_start_runs_as_printed(tmp_path, monkeypatch, capsys):
     shutil.copytree("parts/test/hole", "line")
     shutil.copy("line/000.png", "line/0815.png")
     shutil.copytree("parts", "labelled")
+    shutil.copytree("parts/train/good", "good", ignore=shutil.ignore_patterns("01*"))
+    shutil.copytree("parts/test/cut", "defect")
     for words in COMMANDS[3:]:
         words = [w for word in words for w in (sorted(map(str, Path().glob(word))) if word == "line/*.png" else [word])]
         assert cli.main(words) == 0, words
-    for name in ("today.csv", "today.html", "why.png", "figures.json", "model"):
+    for name in ("today.csv", "today.html", "why.png", "figures.json", "saved_model"):
         assert (tmp_path / name).exists(), name
     assert "0815.png" in capsys.readouterr().out
     assert "defective" in run(example("fsad.Detector()"), tmp_path)
