@@ -91,8 +91,9 @@ def _labelled(dataset):
     """Classes benign and malignant as good and defective."""
     if {s.kind for s in dataset.samples} != {"benign", "malignant"}:
         return dataset
-    samples = tuple(dataclasses.replace(s, label=int(s.kind == "malignant")) for s in dataset.samples)
-    return dataclasses.replace(dataset, samples=samples)
+    good = {"benign": {"label": 0, "kind": "good"}, "malignant": {"label": 1}}
+    samples = tuple(dataclasses.replace(s, **good[s.kind]) for s in dataset.samples)
+    return dataclasses.replace(dataset, samples=samples, layout="benign and malignant")
 
 
 def _patches(settings, shots, rng):

@@ -3,6 +3,7 @@ import pytest
 
 from experiments import study_few, study_precision
 from experiments.tables import Row
+from fsad import datasets, images, splits
 
 
 class Finished:
@@ -24,6 +25,17 @@ def test_a_variant_from_pictures_to_cells(parts):
     assert 0 <= results["filter_bank"].cells["auroc"]["mean"] <= 1 and "by defect type" in sections
     linear, _ = study_few.train({**settings, "method": "linear"})
     assert np.isfinite(linear["scores"]["16"]).all()
+
+
+def test_benign_and_malignant_are_good_and_defective(tmp_path, rng):
+    for name in ("benign", "malignant"):
+        for k in range(6):
+            picture = rng.integers(0, 256, (64, 64, 3), np.uint8)
+            images.write(tmp_path / name / f"{k}.png", picture)
+    found = study_few._labelled(datasets.with_groups(datasets.load(tmp_path)))
+    assert found.counts() == {"good": 6, "malignant": 6}
+    shots = splits.sample_shots(found, rng, anchors=1, good=1, defective=1)
+    assert {s.label for s in shots.test} == {0, 1} and shots.defective[0].kind == "malignant"
 
 
 def test_sections_by_hand():
