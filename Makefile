@@ -64,7 +64,7 @@ docs: $(ENV)
 	TF_CPP_MIN_LOG_LEVEL=3 PDOC_ALLOW_EXEC=1 $(BIN)/pdoc --docformat google --output-directory docs/api fsad
 
 test: $(ENV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: $(ENV)
 	$(BIN)/ruff check .
