@@ -31,7 +31,7 @@ def layers():
 def imports(rows):
     """Pairs ``(importer, imported)`` of these modules; what is inside a package counts for the package."""
     names = [name for row in rows for name in row]
-    graph = grimp.build_graph("fsad", "experiments")
+    graph = grimp.build_graph("fsad", "experiments", cache_dir=None)
     owner = {
         m: max((n for n in names if m == n or m.startswith(n + ".")), key=len, default=None) for m in graph.modules
     }
