@@ -141,11 +141,11 @@ def _main(table, train, report, check, estimate):
 
 def _once(records):
     """Records whose ``test`` is that of an earlier one, pictures and all, name that one instead."""
-    first = {}
-    number = [first.setdefault(json.dumps(r.get("test")), k) for k, r in enumerate(records)]
-    return [
-        r if n == k else {**r, "test": {"as in run": n}} for k, (r, n) in enumerate(zip(records, number, strict=True))
-    ]
+    first, told = {}, []
+    for k, record in enumerate(records):
+        earlier = first.setdefault(json.dumps(record["test"]), k) if "test" in record else k
+        told.append(record if earlier == k else {**record, "test": {"as in run": earlier}})
+    return told
 
 
 def plan(table, train, check=lambda settings: None):

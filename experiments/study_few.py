@@ -7,8 +7,8 @@
 What you will see: a row a variant on the same draws, tested on parts it has not seen; below, the recipe from 1 to 16
 good pictures, its threshold from 0 to 8 defective ones, and each defect type. The recipe trains nothing, so that no
 defect type is ever seen in training, and defective pictures move the threshold alone.
-Expected: averaging over windows is worth most, mirrors some; another depth, larger pictures, nothing or less. Random
-features are chance.
+Expected: on real tiles the depth of the features is worth most, then that few patches make the score; windows and
+mirrors are worth a point each, larger pictures and all that learns less than nothing. Random features are chance.
 """
 
 import dataclasses

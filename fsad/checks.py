@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import logging
 from pathlib import Path
 
@@ -142,9 +143,9 @@ def check(folder, progress=True):
 
 def _alternating(group):
     """Good and defective in turn, so that the first few names show both."""
-    seen = collections.Counter()
-    rank = [seen.update([picture.label]) or seen[picture.label] for _, picture in group]
-    return [group[k] for k in np.argsort(rank, kind="stable")]
+    labels = dict.fromkeys(picture.label for _, picture in group)
+    sides = [[item for item in group if item[1].label == label] for label in labels]
+    return [item for turn in itertools.zip_longest(*sides) for item in turn if item]
 
 
 def _suspicious(kept, progress):

@@ -6,7 +6,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from experiments import senarathna_table1, senarathna_table2, senarathna_table3
+from experiments import senarathna_table1, senarathna_table2, senarathna_table3, study
 from fsad import images, synthetic
 
 
@@ -97,3 +97,10 @@ def test_every_declared_cell_has_a_column_and_every_column_a_cell(declared):
     for row in declared.rows:
         assert set(row.paper) == {c.key for c in declared.columns}
         assert {"data", "backbone", "epochs"} <= {**declared.settings, **row.settings}.keys()
+
+
+def test_pictures_of_one_draw_are_told_once():
+    """A record without test pictures is not that of another."""
+    one, other = {"test": {"path": ["a"]}, "seed": 0}, {"test": {"path": ["b"]}}
+    told = study._once([one, other, {**one, "seed": 1}, {"seed": 2}, {"seed": 3}])
+    assert told == [one, other, {"test": {"as in run": 0}, "seed": 1}, {"seed": 2}, {"seed": 3}]
