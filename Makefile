@@ -7,19 +7,20 @@ ENV = $(VENV)/.installed
 
 .PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 reproduce-table8 reproduce-table9 reproduce-table10 \
 	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones bench \
-	notebooks readme docs test lint clean
+	notebooks readme docs test walkthroughs lint clean
 
 help:
 	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   a table of Senarathna and Wijesinghe (2025)"
 	@echo "make reproduce-table8 ... reproduce-table13   a table of Takimoto et al. (2022); ARGS=--dry_run tells the time"
 	@echo "make reproduce-livieris-table1   Table 1 of Livieris et al. (2023)"
-	@echo "make figures               the papers' figures: saliency, attention, Grad-CAM pairs"
+	@echo "make figures               the papers' figures: saliency, attention, Grad-CAM of pairs"
 	@echo "make benchmark-backbones   size and speed of every backbone"
-	@echo "make bench                 have the speed ratios moved? Compares with the committed ones, in 7 minutes"
-	@echo "make notebooks             runs the notebooks and keeps their output; synthetic pictures, 10 minutes"
-	@echo "make readme                does what README.md says in a fresh clone, with the time of each step"
-	@echo "make docs                  API reference into docs/api, the import picture of docs/architecture.md"
-	@echo "make test | lint | clean   tests; ruff and import contracts; remove the environment and cached runs"
+	@echo "make bench                 compares the speed ratios with the committed ones, in 7 minutes"
+	@echo "make notebooks             runs the notebooks and keeps their output; synthetic images, 10 minutes"
+	@echo "make readme                runs the commands of README.md in a fresh clone, with the time of each"
+	@echo "make docs                  API reference into docs/api"
+	@echo "make test | walkthroughs   the tests; the slow ones: README, notebook, runtimes, tables"
+	@echo "make lint | clean          ruff and import contracts; remove the environment and cached runs"
 	@echo 'Options: ARGS="--help" lists them.'
 
 $(ENV): setup.cfg pyproject.toml
@@ -30,19 +31,19 @@ $(ENV): setup.cfg pyproject.toml
 	@touch $@
 
 reproduce-table1 reproduce-table2 reproduce-table3: reproduce-table%: $(ENV)
-	$(BIN)/python -m experiments.senarathna_table$* $(ARGS)
+	$(BIN)/python -m experiments.senarathna.table$* $(ARGS)
 
 reproduce-table8 reproduce-table9 reproduce-table10 reproduce-table11 reproduce-table12 reproduce-table13: \
 		reproduce-table%: $(ENV)
-	$(BIN)/python -m experiments.takimoto_table$* $(ARGS)
+	$(BIN)/python -m experiments.takimoto.tables --table=$* $(ARGS)
 
 reproduce-livieris-table1: $(ENV)
-	$(BIN)/python -m experiments.livieris_table1 $(ARGS)
+	$(BIN)/python -m experiments.livieris.table1 $(ARGS)
 
 figures: $(ENV)
-	$(BIN)/python -m experiments.senarathna_figures $(ARGS)
-	$(BIN)/python -m experiments.takimoto_figures $(ARGS)
-	$(BIN)/python -m experiments.livieris_figures $(ARGS)
+	$(BIN)/python -m experiments.senarathna.figures $(ARGS)
+	$(BIN)/python -m experiments.takimoto.figures $(ARGS)
+	$(BIN)/python -m experiments.livieris.figures $(ARGS)
 
 benchmark-backbones: $(ENV)
 	$(BIN)/python -m experiments.benchmark_backbones $(ARGS)
@@ -50,7 +51,7 @@ benchmark-backbones: $(ENV)
 bench: $(ENV)
 	$(BIN)/python -m experiments.benchmark_speed --quick --against $(ARGS)
 
-# Committed output shows synthetic pictures only, whatever data there is here.
+# Committed output shows synthetic images only, whatever data there is here.
 notebooks: $(ENV)
 	env -u FSAD_DATA_DIR $(BIN)/jupyter nbconvert --to notebook --inplace --execute \
 		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=1200 \
@@ -65,6 +66,9 @@ docs: $(ENV)
 
 test: $(ENV)
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+walkthroughs: $(ENV)
+	$(BIN)/python -m pytest -n 2 --slow -m slow $(ARGS)
 
 lint: $(ENV)
 	$(BIN)/ruff check .

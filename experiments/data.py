@@ -1,12 +1,14 @@
-"""A name or a folder on the command line -> a folder of pictures."""
+"""A name or a folder on the command line -> a data set."""
 
 import functools
 import os
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from fsad import datasets, splits, synthetic
+from fsad import inputs, splits, synthetic
+from fsad.images import read_mask, resize
 
 CACHE = Path(__file__).parent / ".cache"
 SYNTHETIC = {f"synthetic-{t}": functools.partial(synthetic.write, texture=t) for t in synthetic.TEXTURES}
@@ -14,19 +16,18 @@ SYNTHETIC["synthetic-flowers"] = synthetic.write_flowers
 
 
 def resolve(name):
-    """The folder of a data set.
+    """The folder of a data set; a synthetic one is drawn on first use.
 
     Args:
-        name: a folder; or ``synthetic-leather``, ``synthetic-metal``, ``synthetic-tile``, drawn on first
-            use, or ``synthetic-flowers``; or the path of a folder below ``FSAD_DATA_DIR``, such as ``magnetic_tile``.
+        name: a folder; a folder below ``FSAD_DATA_DIR``, such as ``magnetic_tile``; or a key of `SYNTHETIC`.
 
     Raises:
-        FileNotFoundError: with the places looked at.
+        FileNotFoundError: none of these.
     """
     if name in SYNTHETIC:
-        # By the code that draws: sets drawn by an older version are not mistaken for these.
+        # Named after the version of the drawing code, so that images drawn by an older one are not used.
         folder = CACHE / "data" / synthetic.version() / name
-        with tqdm(desc=f"drawing {name}", unit="picture", disable=folder.exists()) as bar:
+        with tqdm(desc=f"drawing {name}", unit="image", disable=folder.exists()) as bar:
             return SYNTHETIC[name](folder, progress=bar.update)
     if Path(name).is_dir():
         return Path(name)
@@ -42,43 +43,63 @@ def resolve(name):
 def there(name):
     """Whether a data set is on this machine or can be drawn."""
     try:
-        return name in SYNTHETIC or bool(resolve(name))
+        return name in SYNTHETIC or resolve(name).is_dir()
     except FileNotFoundError:
         return False
 
 
 def drawn(name):
-    """Whether a data set is there, or would have to be drawn first."""
-    return not name.startswith("synthetic-") or (CACHE / "data" / synthetic.version() / name).is_dir()
-
-
-def describe(dataset):
-    """One line on a data set for a table; synthetic pictures are called so."""
-    return ("synthetic pictures, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary()
-
-
-def shots(dataset, settings, rng):
-    """`fsad.splits.sample_shots` as the settings of a table have it; 0 test pictures a class are all."""
-    roles = {k: settings[k] for k in ("anchors", "good", "defective", "hold_out")}
-    return splits.sample_shots(dataset, rng, **roles, test_per_class=settings["test_per_class"] or None)
-
-
-def told(samples, dataset):
-    """What a record keeps of test pictures: lists of ``path`` below the folder, ``label``, ``kind`` and ``group``."""
-    return {
-        "path": [s.path.relative_to(dataset.folder).as_posix() for s in samples],
-        **{key: [getattr(s, key) for s in samples] for key in ("label", "kind", "group")},
-    }
+    """False for a synthetic data set that `resolve` would have to draw first."""
+    return name not in SYNTHETIC or (CACHE / "data" / synthetic.version() / name).is_dir()
 
 
 @functools.lru_cache(maxsize=4)
 def load(name):
-    """The data set with near-duplicate groups; found once a process."""
-    dataset = datasets.load(resolve(name))
-    with tqdm(total=len(dataset.samples), desc=f"reading {name}", unit="picture", leave=False) as bar:
-        dataset = datasets.with_groups(dataset, progress=bar.update)
+    """The data set with near-duplicate groups, read once per process."""
+    dataset = inputs.load(resolve(name))
+    with tqdm(total=len(dataset.samples), desc=f"reading {name}", unit="image", leave=False) as bar:
+        dataset = inputs.with_groups(dataset, progress=bar.update)
     for path, reason in dataset.skipped[:10]:
         tqdm.write(f"left out: {path.relative_to(dataset.folder)}: {reason}")
     if len(dataset.skipped) > 10:
         tqdm.write(f"left out: {len(dataset.skipped) - 10} more; the table's .json names all")
     return dataset
+
+
+def describe(dataset):
+    """One line on a data set for a table; synthetic images are called so."""
+    return ("synthetic images, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary()
+
+
+def check_shots(settings):
+    """Raises FileNotFoundError or ValueError for settings that `shots` cannot be drawn with."""
+    shots(load(settings["data"]), settings, np.random.default_rng(0))
+
+
+def shots(dataset, settings, rng, test_good=None):
+    """`fsad.splits.sample_shots` with the settings of a table, in which 0 test images per class means all."""
+    roles = {name: settings[name] for name in ("anchors", "good", "defective", "hold_out")}
+    return splits.sample_shots(
+        dataset, rng, **roles, test_per_class=settings["test_per_class"] or None, test_good=test_good
+    )
+
+
+def test_fields(samples, dataset):
+    """Test images as a record holds them: lists of ``path`` below the folder, ``label``, ``kind`` and ``group``."""
+    return {
+        "path": [path_of(s, dataset) for s in samples],
+        **{name: [getattr(s, name) for s in samples] for name in ("label", "kind", "group")},
+    }
+
+
+def path_of(sample, dataset):
+    """The path of a sample below the folder of its data set."""
+    return sample.path.relative_to(dataset.folder).as_posix()
+
+
+def mask_at(sample, side):
+    """The defect mask of a sample, bool ``(side, side)``; None without one or if it is empty at this size."""
+    if sample.mask is None:
+        return None
+    mask = resize(read_mask(sample.mask).astype(np.uint8) * 255, side) > 127
+    return mask if mask.any() else None

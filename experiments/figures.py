@@ -1,77 +1,81 @@
-"""What the figures of the three papers share: from the first draw of a table's runs to files.
+"""What the figures of the three papers share: the first draw of each row of a table, drawn to files.
 
-Panels of synthetic pictures go to ``experiments/results``; those of other pictures to ``experiments/.cache/figures``,
-which git ignores, since the pictures are not ours to publish.
+Panels of synthetic images go to ``experiments/results``; those of other images to ``experiments/.cache/figures``, which
+git ignores, since the images are not ours to publish. After fewer epochs than declared a name ends in ``_trial``.
 """
 
 import os
 from pathlib import Path
 
-from experiments import data, study
-from fsad import datasets, images, synthetic
+from experiments import data, runner
+from fsad import inputs, synthetic
 from fsad.explain import overlay
+from fsad.images import read_mask
 
-LIMIT = 7
+MAX_KINDS = 7
 
 
 def main(table, train, check, draw):
-    """Makes the first run of each row of ``table`` and writes what ``draw`` makes of it.
+    """Makes the first run of each row of a table and writes its figures.
 
     Args:
-        table, train, check: as in `study.main`.
-        draw: run -> figures by file name without ending.
+        table, train, check: as in `experiments.runner.remake`.
+        draw: ``run -> figures`` by file name without extension.
     """
-    study.define_flags(table)
-    study.run_main(lambda _: _main(table, train, check, draw))
+    runner.run_main(lambda _: remake(table, train, check, draw))
 
 
-def _main(table, train, check, draw):
-    planned = [r for r in study.plan(table, train, check) if r.wanted and r.settings["seed"] == study.FLAGS.seed]
-    runs = list({run.folder: run for run in reversed(planned)}.values())[::-1]  # rows may share a run
-    if study.FLAGS.dry_run:
-        for run in runs:
-            print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {run.settings['data']}")
+def remake(table, train, check, draw):
+    """`main` without the command around it."""
+    runs = {}
+    for run in runner.plan(table, train, check):
+        if run.wanted and run.settings["seed"] == runner.FLAGS.seed:
+            runs.setdefault(run.folder, run)  # rows may share a run
+    runs = list(runs.values())
+    if runner.FLAGS.dry_run:
+        runner.show_plan(runs)
         return
-    failed = study.make(runs, train)
+    failures = runner.make(runs, train)
     for run in (run for run in runs if run.finished):
-        ours = synthetic.is_synthetic(data.resolve(run.settings["data"]))
-        out = Path(study.FLAGS.out) if ours else data.CACHE / "figures"
+        drawn = synthetic.is_synthetic(data.resolve(run.settings["data"]))
+        trial = "_trial" if run.settings["epochs"] < {**table.settings, **run.row.settings}["epochs"] else ""
         for name, figure in draw(run).items():
-            overlay.save(figure, out / f"{name}.png")
-            print(f"Written: {os.path.relpath(out / name)}.png")
-    if failed:
+            path = Path(runner.FLAGS.out if drawn else data.CACHE / "figures") / f"{name}{trial}.png"
+            overlay.save(figure, path)
+            print(f"Written: {os.path.relpath(path)}")
+    if failures:
         raise SystemExit(1)
 
 
 def suffix(run, table):
-    """What a file name gets where the data set is not the declared one: ``_<name>``."""
-    name = run.settings["data"]
-    return "" if name in (table.settings.get("data"), run.row.settings.get("data")) else f"_{data.resolve(name).name}"
+    """``_<name>`` of a data set that is not the declared one, for the name of a file."""
+    name, declared = run.settings["data"], {**table.settings, **run.row.settings}["data"]
+    return "" if name == declared else f"_{data.resolve(name).resolve().name}"
 
 
-def of_types(run, what, scores, cut, words, area, **options):
-    """The panel of one run: the first test picture of each defect type with its map.
+def panel_by_kind(run, title, scores, verdicts, measured, **options):
+    """A panel with the first test image of each defect type.
 
     Args:
-        run: its arrays hold ``maps`` and their ``rows`` among the test pictures.
-        what: the kind of map, for the title.
-        scores: of the test pictures.
-        cut, words: above ``cut`` a score is called by the second word, else by the first.
-        area: ``{"pixel_auroc", "pictures"}`` of the maps, or None.
+        run: its arrays are ``maps`` and their ``rows`` among the test images.
+        title: the kind of map.
+        scores, verdicts: of the test images.
+        measured: ``pixel_auroc`` of the maps and the number of ``images``, or None.
         options: of `fsad.explain.overlay.panel`.
     """
     record, arrays = run.load()
     folder, test = data.resolve(run.settings["data"]), record["test"]
-    masks = {s.path: s.mask for s in datasets.load(folder).samples}
+    samples = {sample.path: sample for sample in inputs.load(folder).samples}
     firsts = {}
-    for position, row in enumerate(arrays["rows"]):
-        firsts.setdefault(test["kind"][row], (position, row))
+    for row, anomaly_map in zip(arrays["rows"], arrays["maps"], strict=True):
+        firsts.setdefault(test["kind"][row], (row, anomaly_map))
     examples = []
-    for kind, (position, row) in sorted(firsts.items())[:LIMIT]:
-        path = folder / test["path"][row]
-        picture, mask = images.read(path), images.read_mask(masks[path]) if masks[path] else None
-        title = f"{kind}: score {scores[row]:.2f}, {words[int(scores[row] > cut)]}"
-        examples.append({"picture": picture, "heat": arrays["maps"][position], "mask": mask, "title": title})
-    measured = f"; pixel AUROC {area['pixel_auroc']:.2f} over {area['pictures']} pictures" if area else ""
-    ours = " (synthetic pictures)" if synthetic.is_synthetic(folder) else ""
-    return overlay.panel(examples, f"{what} on {folder.resolve().name}{ours}{measured}", **options)
+    for kind, (row, anomaly_map) in sorted(firsts.items())[:MAX_KINDS]:
+        sample = samples[folder / test["path"][row]]
+        mask = read_mask(sample.mask) if sample.mask else None
+        label = f"{kind}: score {scores[row]:.2f}, {verdicts[row]}"
+        examples.append({"image": sample.read(), "anomaly_map": anomaly_map, "mask": mask, "title": label})
+    title += f" on {folder.resolve().name}" + (" (synthetic images)" if synthetic.is_synthetic(folder) else "")
+    if measured:
+        title += f"; pixel AUROC {measured['pixel_auroc']:.2f} over {measured['images']} images"
+    return overlay.panel(examples, title, **options)

@@ -6,61 +6,53 @@ What you will see: two sections of ``experiments/README.md`` written anew, the f
 second by arithmetic on the cells that the tables hold as printed.
 """
 
-import importlib
 import itertools
 import json
 import re
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from experiments import livieris_table1, senarathna_table1, senarathna_table2, senarathna_table3, study
-from fsad import metrics, pairs, storage
+from experiments import runner
+from experiments.livieris import table1 as livieris
+from experiments.senarathna import table1, table2, table3
+from experiments.senarathna.run import RATES, rates
+from experiments.statistics import markdown
+from experiments.takimoto.tables import TABLES as TAKIMOTO
+from fsad import pairs
+from fsad.files import atomic_file
 
-ROOT = Path(__file__).parent
-PAGE = ROOT / "README.md"
-TAKIMOTO = [importlib.import_module(f"experiments.takimoto_table{n}").TABLE for n in range(8, 14)]
-TABLES = (
-    [m.TABLE for m in (senarathna_table1, senarathna_table2, senarathna_table3)] + TAKIMOTO + [livieris_table1.TABLE]
-)
+PAGE = runner.ROOT / "README.md"
+COMMANDS = {module.TABLE.name: module.__name__ for module in (table1, table2, table3, livieris)}
+TABLES = [table1.TABLE, table2.TABLE, table3.TABLE, *TAKIMOTO.values(), livieris.TABLE]
 PAIRS = 73  # test pairs of each kind, Senarathna and Wijesinghe (2025)
 
 
 def states():
     """A line for each result of each of the papers' tables: which rows were run, on what, and how long that took."""
-    lines = ["| table | command | data | rows run | training, all draws |", "| --- | --- | --- | --- | --- |"]
+    lines = []
     for table in TABLES:
-        made = sorted(ROOT.glob(f"results/{table.name}.json")) + sorted(ROOT.glob(f"results/{table.name}_*.json"))
-        for path in made:
-            found = json.loads(path.read_text())
-            rows = [row for row in found["rows"] if row["ours"]]
-            title = f"[{_title(table)}](results/{path.stem}.md)"
-            data = "; ".join(sorted({run["data"].split(":")[0] for run in found["runs"]}))
-            lines.append(f"| {title} | `{found['command']}` | {data} | {len(rows)} of {len(found['rows'])} | "
-                         f"{_long(sum(map(_seconds, found['runs'])))} |")  # fmt: skip
-        if not made:
-            command = f"python -m experiments.{table.name}"
-            lines.append(f"| {_title(table)} | `{command}` | – | 0 of {len(table.rows)} | `--dry_run` tells it |")
-    return "\n".join(lines)
-
-
-def _title(table):
-    return f"{table.name.split('_')[0].capitalize()}, {table.title.split(':')[0]}"
+        title = f"{table.name.split('_')[0].capitalize()}, {table.title.split(':')[0]}"
+        paths = [runner.ROOT / f"results/{table.name}.json", *sorted(runner.ROOT.glob(f"results/{table.name}_*.json"))]
+        results = {path: json.loads(path.read_text()) for path in paths if path.is_file()}
+        for path, result in results.items():
+            rows, seconds = [row for row in result["rows"] if row["ours"]], sum(map(_seconds, result["runs"]))
+            data = "; ".join(sorted({run["data"].split(":")[0] for run in result["runs"]}))
+            time = f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+            link, count = f"[{title}](results/{path.stem}.md)", f"{len(rows)} of {len(result['rows'])}"
+            lines.append((link, f"`{result['command']}`", data, count, time))
+        if not results:
+            name = COMMANDS.get(
+                table.name, f"experiments.takimoto.tables --table={table.name.removeprefix('takimoto_table')}"
+            )
+            lines.append((title, f"`python -m {name}`", "–", f"0 of {len(table.rows)}", "see `--dry_run`"))
+    return markdown(pd.DataFrame(lines, columns=["table", "command", "data", "rows run", "training, all draws"]))
 
 
 def _seconds(run):
-    if "trained" in run:
-        return sum(way["seconds"] for way in run["trained"].values())
-    return run.get("training_seconds", 0.0)
-
-
-def _long(seconds):
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def arithmetic():
-    """What follows from the printed cells alone."""
-    return "\n\n".join([_senarathna(), _takimoto(), _livieris()])
+    return (
+        sum(way["seconds"] for way in run["trained"].values()) if "trained" in run else run.get("training_seconds", 0)
+    )
 
 
 def _percent(text):
@@ -73,73 +65,64 @@ def misprints(row, swapped):
     Returns:
         ``(counts, keys)``: and the figures that still differ in the last printed digit.
     """
-    printed = {k: row.paper[k] for k in ("precision", "recall", "f1", "accuracy")}
+    printed = [row.paper[key] for key in RATES]
     if swapped:
-        printed["precision"], printed["recall"] = printed["recall"], printed["precision"]
-    best = None
-    for tp, fp in itertools.product(range(PAIRS + 1), repeat=2):
-        counts = (tp, fp, PAIRS - tp, PAIRS - fp)
-        tn = counts[3]
-        found = metrics.rates({"tp": tn, "fp": counts[2], "fn": fp, "tn": tp}, positive="same")
-        wrong = []
-        for key, text in printed.items():
-            told = f"{found[key]:.2f}" if key == "f1" else f"{100 * found[key]:.2f}"
-            if float(told) != _percent(text):
-                wrong.append(key)
-        apart = abs(100 * found["accuracy"] - _percent(printed["accuracy"]))
-        if best is None or (len(wrong), apart) < best[0]:
-            best = (len(wrong), apart), counts, wrong
-    return best[1], best[2]
+        printed[:2] = printed[1::-1]
+    labels, best = np.repeat([0, 1], PAIRS), None
+    for tp, fp in itertools.product(range(PAIRS + 1), repeat=2):  # called same, of the same and of the different
+        scores = np.concatenate([np.arange(PAIRS) >= tp, np.arange(PAIRS) >= fp])
+        values = dict(zip(RATES, rates(labels, scores, 0.5), strict=True))
+        shown = [f"{value if key == 'f1' else 100 * value:.2f}" for key, value in values.items()]
+        wrong = [key for key, a, b in zip(RATES, shown, printed, strict=True) if float(a) != _percent(b)]
+        gap = abs(100 * values["accuracy"] - _percent(row.paper["accuracy"]))
+        if best is None or (len(wrong), gap) < best[0]:
+            best = (len(wrong), gap), (tp, fp, PAIRS - tp, PAIRS - fp), wrong
+    return best[1:]
 
 
 def _senarathna():
-    lines = [
-        f"**Senarathna and Wijesinghe (2025), Table I.** Test pairs: {PAIRS} same and {PAIRS} different. Counts that "
-        "come nearest to a row, with precision and recall as printed, and swapped; and what they do not give:",
-        "",
-        "| row | as printed: TP, FP, FN, TN | not given | swapped: TP, FP, FN, TN | not given |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for row in senarathna_table1.TABLE.rows:
-        cells = []
-        for swapped in (False, True):
-            counts, wrong = misprints(row, swapped)
-            cells += [", ".join(map(str, counts)), ", ".join(wrong) or "none"]
-        lines.append(f"| {row.title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    lines = []
+    for row in table1.TABLE.rows:
+        line = [row.title]
+        for counts, wrong in (misprints(row, swapped) for swapped in (False, True)):
+            line += [", ".join(map(str, counts)), ", ".join(wrong) or "none"]
+        lines.append(line)
+    head = ["row", "as printed: TP, FP, FN, TN", "differs so", "swapped: TP, FP, FN, TN", "differs then"]
+    return (
+        f"**Senarathna and Wijesinghe (2025), Table I.** With {PAIRS} same and {PAIRS} different test pairs, the "
+        "counts that come nearest to a row, with precision and recall as printed, and swapped; and the figures that "
+        "differ:\n\n" + markdown(pd.DataFrame(lines, columns=head))
+    )
 
 
 def fits(row, normal, abnormal):
     """Whether accuracy, recall (of the normal) and specificity of a printed row agree on these test counts."""
     recall, specificity, accuracy = (float(row.paper[k]) for k in ("recall", "specificity", "accuracy"))
-    share = normal / (normal + abnormal)
-    return abs(share * recall + (1 - share) * specificity - accuracy) <= 0.001 + 1e-9  # each is rounded to 0.001
+    fraction = normal / (normal + abnormal)
+    return abs(fraction * recall + (1 - fraction) * specificity - accuracy) <= 0.001 + 1e-9  # each is rounded to 0.001
 
 
 def _takimoto():
-    lines = [
-        "**Takimoto et al. (2022), Tables 8 to 13.** Table 4 prints equal numbers of normal and abnormal test "
-        "pictures. Accuracy is then the mean of recall and specificity. Rows in which it is, within rounding, and rows "
-        "that fit 100 normal pictures beside the printed number of abnormal ones:",
-        "",
-        "| table | test pictures as printed | rows that fit | rows that fit 100 normal | rows |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for table in TAKIMOTO:
+    lines = []
+    for table in TAKIMOTO.values():
         count = table.settings["test_per_class"]
-        equal, hundred = (sum(fits(row, n, count) for row in table.rows) for n in (count, 100))
-        lines.append(f"| {table.title} | {count} + {count} | {equal} | {hundred} | {len(table.rows)} |")
-    a, b = (len(pairs.takimoto(np.repeat([0, 1], n))[0]) for n in ([80, 40], [80, 20]))
-    return "\n".join(
-        [*lines, "", f"All pairs of 80 normal and 40 abnormal pictures are {a}, of 80 and 20 {b}: as printed."]
+        fitting = (str(sum(fits(row, normal, count) for row in table.rows)) for normal in (count, 100))
+        lines.append((table.title, f"{count} + {count}", *fitting, str(len(table.rows))))
+    head = ["table", "test images as printed", "rows that fit", "rows that fit 100 normal", "rows"]
+    a, b = (len(pairs.all_pairs(np.repeat([0, 1], counts))[0]) for counts in ([80, 40], [80, 20]))
+    text = (
+        "**Takimoto et al. (2022), Tables 8 to 13.** Table 4 prints equal numbers of normal and abnormal test images. "
+        "Accuracy is then the mean of recall and specificity. Rows in which it is, within rounding, and rows that fit "
+        "100 normal images beside the printed number of abnormal ones:"
     )
+    pairs_text = f"All pairs of 80 normal and 40 abnormal images are {a}, of 80 and 20 {b}: as printed."
+    return "\n\n".join([text, markdown(pd.DataFrame(lines, columns=head)), pairs_text])
 
 
 def _livieris():
     lines = ["**Livieris et al. (2023), Table 1.** 864 test pairs, half of them the same."]
-    for way, cells in livieris_table1.PAPER.items():
-        share = _percent(cells["accuracy"]) / 100
-        right = round(864 * share)
+    for way, cells in livieris.PAPER.items():
+        right = round(864 * _percent(cells["accuracy"]) / 100)
         lines.append(
             f"{way.capitalize()}: {cells['accuracy']} is {right} of 864 ({right / 864:.2%}); the printed AUC is "
             f"{cells['auc_of_verdicts']}, that accuracy again, as an AUC of verdicts without their scores is."
@@ -149,18 +132,20 @@ def _livieris():
 
 def text(page):
     """The page with both sections as they are now."""
-    for name, section in (("states", states()), ("arithmetic", arithmetic())):
+    for name, section in (("states", states()), ("arithmetic", "\n\n".join([_senarathna(), _takimoto(), _livieris()]))):
         between = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.S)
-        page, count = between.subn(lambda found, text=section: found[1] + text + found[2], page)
+        page, count = between.subn(lambda match, section=section: match[1] + section + match[2], page)
         if count != 1:
             raise ValueError(f"{PAGE}: expected <!-- {name} --> and <!-- /{name} --> once. Received: {count} times")
     return page
 
 
 def main(_):
-    storage.write(PAGE, text(PAGE.read_text()).encode())
-    print(f"Written: {PAGE.relative_to(ROOT.parent)}")
+    page = text(PAGE.read_text())
+    with atomic_file(PAGE, "w") as file:
+        file.write(page)
+    print(f"Written: {PAGE.relative_to(runner.ROOT.parent)}")
 
 
 if __name__ == "__main__":
-    study.run_main(main)
+    runner.run_main(main)

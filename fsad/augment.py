@@ -1,6 +1,5 @@
-"""The seven augmentations of Senarathna and Wijesinghe (2025), section V.A: eight pictures from one; and mirrors."""
+"""The seven augmentations of Senarathna and Wijesinghe (2025), section V.A: eight images from one; and mirrors."""
 
-import numpy as np
 import tensorflow as tf
 
 # The paper gives no brightness factors; these are ours.
@@ -15,35 +14,34 @@ NAMES = (
     "brighter",
     "darker",
 )
-# Pictures (n, S, S, C) as they are, and mirrored left to right, top to bottom, and both.
-MIRRORS = (lambda p: p, lambda p: p[:, :, ::-1], lambda p: p[:, ::-1], lambda p: p[:, ::-1, ::-1])
+# Images (n, S, S, C) as they are, and mirrored left to right, top to bottom, and both.
+MIRRORS = (lambda x: x, lambda x: x[:, :, ::-1], lambda x: x[:, ::-1], lambda x: x[:, ::-1, ::-1])
 
 
-def eightfold(picture):
-    """One square picture ``(S, S, C)`` -> ``(8, S, S, C)`` in the order of `NAMES`, same dtype, in [0, 255]."""
+def eightfold(image):
+    """One square image ``(S, S, C)`` -> ``(8, S, S, C)`` in the order of `NAMES`, same dtype, in [0, 255]."""
 
     def scaled(factor):
-        bright = tf.clip_by_value(tf.cast(picture, tf.float32) * factor, 0, 255)
-        return tf.cast(tf.round(bright), picture.dtype)
+        bright = tf.clip_by_value(tf.cast(image, tf.float32) * factor, 0, 255)
+        return tf.cast(tf.round(bright), image.dtype)
 
     return tf.stack(
         [
-            picture,
-            tf.image.rot90(picture, 3),
-            tf.image.rot90(picture, 2),
-            tf.image.rot90(picture, 1),
-            tf.image.flip_left_right(picture),
-            tf.image.flip_up_down(picture),
+            image,
+            tf.image.rot90(image, 3),
+            tf.image.rot90(image, 2),
+            tf.image.rot90(image, 1),
+            tf.image.flip_left_right(image),
+            tf.image.flip_up_down(image),
             scaled(HIGH),
             scaled(LOW),
         ]
     )
 
 
-def expand(pictures):
-    """Pictures ``(N, S, S, C)`` -> uint8 array ``(8 N, S, S, C)``; picture k becomes rows 8 k to 8 k + 7."""
-    pictures = np.asarray(pictures)
-    if pictures.ndim != 4 or pictures.shape[1] != pictures.shape[2]:
-        raise ValueError(f"Expected square pictures (n, side, side, channels). Received: {pictures.shape}")
-    dataset = tf.data.Dataset.from_tensor_slices(pictures).map(eightfold, num_parallel_calls=tf.data.AUTOTUNE)
-    return np.concatenate(list(dataset.as_numpy_iterator()))
+def expand(images):
+    """Images ``(N, S, S, C)`` -> tensor ``(8 N, S, S, C)`` of the same dtype; image k becomes rows 8 k to 8 k + 7."""
+    if len(images.shape) != 4 or images.shape[1] != images.shape[2]:
+        raise ValueError(f"Expected square images (n, side, side, channels). Received: {tuple(images.shape)}")
+    dataset = tf.data.Dataset.from_tensor_slices(images).map(eightfold, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+    return dataset.batch(len(NAMES) * len(images)).get_single_element()

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fsad import datasets, detector, duplicates, images, pictures
+from fsad import detector, duplicates, inputs
 
-MOST = 200  # pictures of each label whose looks are compared
-LISTED = 10
+MAX_COMPARED = 200  # images of each label whose looks are compared
+MAX_LISTED = 10
+MIN_GOOD = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Findings:
-    """``counts`` by kind; ``sizes``: (width, height) and how many; ``unreadable``: (name, reason); ``passed_over``:
-    (name, reason) of other files; ``same``: groups of names that show one picture or part;
+class FolderReport:
+    """``counts`` by kind; ``sizes``: (width, height) and how many; ``unreadable``: (name, reason); ``skipped``:
+    (name, reason) of other files; ``same``: groups of names that show one image or part;
     ``across_labels``, ``across_sides``: those of them that lie in good and defective, in train and test;
     ``suspicious``: (name, sentence); ``notes``: sentences."""
 
@@ -27,7 +28,7 @@ class Findings:
     counts: dict
     sizes: dict
     unreadable: tuple
-    passed_over: tuple
+    skipped: tuple
     same: tuple
     across_labels: tuple
     across_sides: tuple
@@ -35,104 +36,99 @@ class Findings:
     notes: tuple
 
     @property
-    def bad(self):
-        """Whether something should be mended first."""
+    def bad(self) -> bool:
+        """Whether something should be fixed first."""
         return bool(self.unreadable or self.across_labels or self.across_sides)
 
-    def text(self):
-        """The findings as lines for a person."""
+    def text(self) -> str:
+        """The report as lines for a person."""
         total = sum(self.counts.values())
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items())
-        lines = [f"{self.folder}: {total} pictures ({kinds}), layout: {self.layout}", self._sizes()]
-        lines += _block("cannot be read", [f"{name}: {reason}" for name, reason in self.unreadable])
-        lines += _block("other files passed over", [f"{name}: {reason}" for name, reason in self.passed_over])
+        lines = [f"{self.folder}: {total} images ({kinds}), layout: {self.layout}", self._sizes()]
+        lines += _block("unreadable", [f"{name}: {reason}" for name, reason in self.unreadable])
+        lines += _block("other files skipped", [f"{name}: {reason}" for name, reason in self.skipped])
         lines += _block(
-            "groups of one part lie in good AND defective: move or remove some",
+            "groups of one part are labelled good AND defective: move or remove some",
             [", ".join(g[:4]) for g in self.across_labels],
         )
-        lines += _block("groups lie in train AND test", [", ".join(g[:4]) for g in self.across_sides])
-        lines += _block("groups of pictures show one part, or are one picture", [", ".join(g[:4]) for g in self.same])
+        lines += _block("groups are in train AND test", [", ".join(g[:4]) for g in self.across_sides])
+        lines += _block("groups of images show one part, or are one image", [", ".join(g[:4]) for g in self.same])
         lines += _block("labels to look at again", [f"{name}: {why}" for name, why in self.suspicious])
         lines += list(self.notes)
-        return "\n".join([*lines, "Mend this first." if self.bad else "Nothing stands in the way."])
+        return "\n".join([*lines, "Fix these before fitting." if self.bad else "No blocking problems."])
 
     def _sizes(self):
         if not self.sizes:
-            return "Sizes: none could be read"
+            return "Sizes: no image could be read"
         widths, heights = zip(*self.sizes, strict=True)
         if len(self.sizes) == 1:
             return f"Sizes: all {widths[0]} x {heights[0]}"
-        (width, height), most = max(self.sizes.items(), key=lambda item: item[1])
+        (width, height), count = max(self.sizes.items(), key=lambda item: item[1])
         return (
             f"Sizes: {min(widths)} to {max(widths)} wide, {min(heights)} to {max(heights)} high, "
-            f"{len(self.sizes)} different; most often {width} x {height} ({most})"
+            f"{len(self.sizes)} different; most often {width} x {height} ({count})"
         )
 
 
 def _block(title, lines):
     if not lines:
         return []
-    more = [f"  ... and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
-    return [f"{len(lines)} {title}:", *(f"  {line}" for line in lines[:LISTED]), *more]
+    more = [f"  ... and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    return [f"{len(lines)} {title}:", *(f"  {line}" for line in lines[:MAX_LISTED]), *more]
 
 
 def check(folder, progress=True):
-    """Looks at every picture of a folder.
+    """Looks at every image of a folder.
 
-    Labels are suspicious where looks and label disagree: good pictures that are far less like the other
+    Labels are suspicious where looks and label disagree: good images that are far less like the other
     good ones than those are like each other, and defective ones that are more like them than the
-    typical good one is (by the default recipe, each picture held out). A hint, not a finding.
+    typical good one is (by the default recipe, each image held out). A hint, not a verdict.
 
     Args:
-        folder: any folder of pictures; labels and sides are compared where `fsad.datasets` knows its layout.
+        folder: any folder of images; labels and sides are compared where `fsad.inputs` knows its layout.
         progress: show bars on standard error.
 
     Returns:
-        `Findings`.
+        A `FolderReport`.
 
     Raises:
-        FileNotFoundError: no such folder, or no picture in it.
+        FileNotFoundError: no such folder, or no image in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: expected a folder of pictures. Received: nothing there")
-    try:
-        dataset = datasets.load(folder)
-        layout, passed_over = dataset.layout, dataset.skipped
-    except ValueError:
-        layout, passed_over = "unknown, so no labels", ()
-    found = pictures.find(folder)
-    kept, unreadable, sizes, signatures = [], [], collections.Counter(), []
-    for picture in tqdm(found, desc="reading", unit="picture", disable=not progress, leave=False):
-        name = Path(picture.name).relative_to(folder).as_posix()
-        try:
-            pixels = picture.read()
-        except images.ImageError as error:
-            unreadable.append((name, error.reason))
+        raise FileNotFoundError(f"{folder}: expected a folder of images. Received: nothing there")
+    dataset = inputs.look(folder)
+    if not dataset.samples:
+        raise FileNotFoundError(f"{folder}: expected a folder of images. Received: no image in it")
+    readable, unreadable, sizes, signatures = [], [], collections.Counter(), []
+    readings = inputs.read_ahead(dataset.samples, signatures=True)
+    total = len(dataset.samples)
+    for reading in tqdm(readings, desc="reading", total=total, unit="image", disable=not progress, leave=False):
+        if reading.error:
+            unreadable.append((_name(reading.sample), reading.error))
             continue
-        kept.append((name, picture))
-        sizes[pixels.shape[1::-1]] += 1
-        signatures.append(duplicates.signature(pixels))
+        readable.append(reading.sample)
+        sizes[reading.size] += 1
+        signatures.append(reading.signature)
     members = collections.defaultdict(list)
-    for k, group in enumerate(duplicates.groups(signatures)):
-        members[group].append(kept[k])
+    for sample, group in zip(readable, duplicates.groups(signatures), strict=True):
+        members[group].append(sample)
     several = [_alternating(group) for group in members.values() if len(group) > 1]
-    labels = [{p.label for _, p in group} - {None} for group in several]
-    sides = [{Path(name).parts[0] for name, _ in group} & {"train", "test"} for group in several]
-    counts = collections.Counter(p.kind or "pictures" for _, p in kept)
+    labels = [{s.label for s in group} - {None} for group in several]
+    sides = [{Path(_name(s)).parts[0] for s in group} & {"train", "test"} for group in several]
 
     def names(chosen):
-        return tuple([name for name, _ in group] for group, yes in zip(several, chosen, strict=True) if yes)
+        return tuple([_name(s) for s in group] for group, yes in zip(several, chosen, strict=True) if yes)
 
     across_labels, across_sides = [len(s) > 1 for s in labels], [len(s) > 1 for s in sides]
-    suspicious, notes = _suspicious(kept, progress)
-    return Findings(
+    suspicious, notes = _suspicious(readable, progress)
+    return FolderReport(
         folder=str(folder),
-        layout=layout,
-        counts=dict(sorted(counts.items())),
+        layout=dataset.layout or "unknown, so no labels",
+        counts=dict(sorted(collections.Counter(s.kind or "unlabelled" for s in readable).items())),
         sizes=dict(sizes),
         unreadable=tuple(unreadable),
-        passed_over=tuple((Path(p).relative_to(folder).as_posix(), reason) for p, reason in passed_over),
+        skipped=tuple((Path(path).relative_to(folder).as_posix(), reason) for path, reason in dataset.skipped),
         same=names([not a and not b for a, b in zip(across_labels, across_sides, strict=True)]),
         across_labels=names(across_labels),
         across_sides=names(across_sides),
@@ -141,51 +137,52 @@ def check(folder, progress=True):
     )
 
 
+def _name(sample):
+    return sample.path.relative_to(sample.folder).as_posix()
+
+
 def _alternating(group):
     """Good and defective in turn, so that the first few names show both."""
-    labels = dict.fromkeys(picture.label for _, picture in group)
-    sides = [[item for item in group if item[1].label == label] for label in labels]
-    return [item for turn in itertools.zip_longest(*sides) for item in turn if item]
+    sides = [[s for s in group if s.label == label] for label in dict.fromkeys(s.label for s in group)]
+    return [s for turn in itertools.zip_longest(*sides) for s in turn if s]
 
 
-def _suspicious(kept, progress):
-    sides = {label: [(name, p) for name, p in kept if p.label == label] for label in (0, 1)}
+def _suspicious(samples, progress):
+    sides = {label: [s for s in samples if s.label == label] for label in (0, 1)}
     if not sides[0]:
-        return [], ["No picture is labelled good (a folder named good, ok or normal), so labels are not looked at."]
-    few = len(sides[0]) < 8
-    notes = [f"Only {len(sides[0])} good pictures: 16 of different parts are a fair start."] if few else []
-    some = {label: _spread(every) for label, every in sides.items()}
+        return [], ["No image is labelled good (a folder named good, ok or normal): skipping the label check."]
+    few = len(sides[0]) < MIN_GOOD
+    notes = [f"Only {len(sides[0])} good images: 16 of different parts are a fair start."] if few else []
+    some = {label: _evenly(every) for label, every in sides.items()}
     level = logging.getLogger("fsad").level
     try:
-        logging.getLogger("fsad").setLevel(logging.ERROR)  # its warnings are this function's findings
-        fitted = detector.Detector().fit(
-            [p.source for _, p in some[0]], [p.source for _, p in some[1]] or None, progress
-        ).fitted  # fmt: skip
+        logging.getLogger("fsad").setLevel(logging.ERROR)  # its warnings are in this report
+        fitted = detector.Detector().fit(some[0], some[1] or None, progress).fitted
     except ValueError as error:
-        return [], [*notes, f"Labels were not looked at: {error}"]
+        return [], [*notes, f"Skipping the label check: {error}"]
     finally:
         logging.getLogger("fsad").setLevel(level)
-    short = {str(p.source): name for _, every in some.items() for name, p in every}
+    names = {s.name: _name(s) for every in some.values() for s in every}
     scores = {
-        role: [(r["score"], short[r["name"]]) for r in fitted.training if r["role"] == role and r["score"] is not None]
+        role: [(r["score"], names[r["name"]]) for r in fitted.training if r["role"] == role and r["score"] is not None]
         for role in ("good", "defective")
     }
     good = np.array([score for score, _ in scores["good"]])
     middle = np.median(good)
     outside = middle + 6 * np.median(np.abs(good - middle))
-    found = [
+    doubts = [
         (score / middle, name, f"labelled good, but {score / middle:.1f} times as far from the good ones as usual")
         for score, name in scores["good"]
         if score > outside
     ] + [
-        (middle / score, name, "labelled defective, but as near to the good ones as they are")
+        (middle / score, name, "labelled defective, but scores like a good image")
         for score, name in scores["defective"]
         if score < middle
     ]
-    return [(name, why) for _, name, why in sorted(found, reverse=True)], notes
+    return [(name, why) for _, name, why in sorted(doubts, reverse=True)], notes
 
 
-def _spread(every):
-    """At most `MOST` of them, from all along the list."""
-    rows = np.unique(np.linspace(0, len(every) - 1, min(MOST, len(every))).astype(int)) if every else []
-    return [every[k] for k in rows]
+def _evenly(every):
+    """At most `MAX_COMPARED` of them, from all along the list."""
+    rows = np.linspace(0, len(every) - 1, min(MAX_COMPARED, len(every))).astype(int) if every else []
+    return [every[k] for k in np.unique(rows)]

@@ -1,19 +1,24 @@
 """Detector: fit, score, inspect, explain, evaluate, save, load: what a user holds."""
 
-import collections
+import copy
 import dataclasses
 import datetime
 import logging
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 import fsad
-from fsad import evaluation, fitting, images, pictures, recipes, siamese, storage, thresholds
+from fsad import evaluation, fitting, inputs, recipes, scoring, siamese, storage, thresholds
 from fsad.explain import attention, gradcam, overlay, saliency
+from fsad.export import runtime as runtimes
+from fsad.fitted import Fitted, Options
+from fsad.images import ImageError, resize
+from fsad.layers import Comparison
+from fsad.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -23,29 +28,34 @@ VERDICTS = ("good", "defective")
 
 
 class Detector:
-    """Tells defective pictures from good ones after a few of each. ``runtime`` names what scores them.
+    """Detects defective parts from a few reference images, with a confidence and an anomaly map.
 
     Args:
         recipe: a name in `fsad.recipes.RECIPES`. ``"patches"`` is the default since it ranks real parts best
-            (``experiments/results/study_few_magnetic_tile.md``); ``"senarathna"`` is the paper's and needs
-            defective pictures.
+            (``experiments/results/study_few_magnetic_tile.md``); ``"senarathna"``, ``"takimoto"`` and ``"livieris"``
+            are the papers' and need defective images.
         false_alarm_rate, miss_rate: what the threshold aims at; see `fsad.thresholds.choose`.
-        max_references: good pictures kept to compare with; the others only help to set the threshold.
-        folds: trainings that hold pictures out, to set the threshold of a recipe that is trained.
+        max_references: good images kept for comparison; the others only help to set the threshold.
+        folds: trainings that hold images out, to set the threshold of a recipe that is trained.
         seed: of every random draw.
         precision: of training, ``"float32"`` or ``"mixed_bfloat16"``; by `fsad.training.fast_precision` if None.
-        settings: of the recipe, such as ``backbone``, ``weights``, ``side``, ``epochs``.
+        settings: of the recipe, such as ``backbone`` (a name or a Keras model, see `fsad.backbones.build`), ``layer``,
+            ``weights``, ``side``, ``epochs``.
+
+    Attributes:
+        fitted: a `fsad.fitted.Fitted`, None before `fit`.
+        runtime: name of what scores images.
     """
 
     def __init__(
         self,
-        recipe=DEFAULT,
-        false_alarm_rate=None,
-        miss_rate=None,
-        max_references=32,
-        folds=4,
-        seed=0,
-        precision=None,
+        recipe: str = DEFAULT,
+        false_alarm_rate: float | None = None,
+        miss_rate: float | None = None,
+        max_references: int = 32,
+        folds: int = 4,
+        seed: int = 0,
+        precision: str | None = None,
         **settings,
     ):
         if recipe not in recipes.RECIPES:
@@ -54,15 +64,24 @@ class Detector:
             raise ValueError(f"Expected max_references >= 1 and folds >= 0. Received: {max_references} and {folds}")
         self.recipe = recipe
         self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
-        self.options = fitting.Options(false_alarm_rate, miss_rate, max_references, folds, seed, precision)
-        self.fitted = None
-        self._forget()
+        self.options = Options(false_alarm_rate, miss_rate, max_references, folds, seed, precision)
+        self.fitted: Fitted | None = None
+        self._use_tensorflow()
 
-    def fit(self, good, defect=None, progress=True):
-        """Learns from good pictures and, if there are any, defective ones.
+    def __repr__(self):
+        backbone = self.settings.get("backbone")
+        backbone = backbone.name if isinstance(backbone, keras.Model) else backbone
+        shown = [repr(self.recipe)] + ([f"backbone={backbone!r}"] if backbone else [])
+        if self.fitted is None:
+            return f"Detector({', '.join(shown)}, not fitted)"
+        shown += [f"weights={self.fitted.weights!r}", f"references={len(self.fitted.thumbnails)}"]
+        return f"Detector({', '.join(shown)}, threshold={self.threshold.value:.4g}, runtime={self.runtime!r})"
+
+    def fit(self, good, defect=None, progress: bool = True) -> "Detector":
+        """Learns from good images and, if there are any, defective ones.
 
         Args:
-            good, defect: paths, folders, globs or arrays (`fsad.pictures.find`). Files that cannot be
+            good, defect: paths, folders, globs or arrays (`fsad.inputs.find`). Files that cannot be
                 read are left out and named in a warning.
             progress: show progress bars on standard error.
 
@@ -70,114 +89,110 @@ class Detector:
             The detector.
 
         Raises:
-            FileNotFoundError, ValueError: no pictures, too few, or pictures of the wrong kind.
+            FileNotFoundError, ValueError: no images, too few, or images of the wrong kind.
         """
         self.fitted = fitting.fit(self.recipe, self.settings, self.options, good, defect, progress)
-        self._forget()
+        self._use_tensorflow()
         return self
 
     @property
-    def threshold(self):
-        """The `fsad.thresholds.Threshold` set by `fit`."""
+    def threshold(self) -> thresholds.Threshold:
+        """The threshold set by `fit`."""
         return self._known().threshold
 
     @property
-    def model(self):
-        """The two-picture Keras model."""
+    def model(self) -> keras.Model:
+        """The two-input Keras model."""
         return self._known().model
 
     @property
-    def side(self):
-        """Side of the pictures the model takes, in pixels."""
+    def side(self) -> int:
+        """Side of the images the model takes, in pixels."""
         return self.model.input_shape[0][1]
 
-    def judge(self, batch):
-        """Pictures -> score and map, as tensors; what `fsad.export` writes down.
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the explanation methods, the best for this detector first."""
+        if siamese.distance_layer(self.model)[0].gives_map:
+            return ("patches", "saliency", "gradcam")
+        return (*(("attention",) if attention.has_attention(self.model) else ()), "saliency", "gradcam")
 
-        Args:
-            batch: tensor ``(B, side, side, 3)`` in [0, 255].
+    def compare(self, batch) -> Comparison:
+        """Images ``(B, side, side, 3)`` in [0, 255], any dtype -> their comparison with the references, as tensors.
 
-        Returns:
-            As `fsad.siamese.against`.
+        This is the graph that `fsad.export` writes down.
         """
         fitted = self._known()
         backbone, neck, _ = siamese.parts(fitted.model)
         embeddings = neck(backbone(tf.cast(batch, tf.float32), training=False), training=False)
-        return siamese.against(fitted.model, embeddings, tf.constant(fitted.references), fitted.reduction)
+        return scoring.compare(fitted.model, embeddings, tf.constant(fitted.references), fitted.reduction)
 
-    def traced(self):
-        """`judge` of uint8 pictures as a ``tf.function``."""
-        if self._compiled is None:
+    @property
+    def scorer(self):
+        """A function of uint8 images ``(B, side, side, 3)``, computed by `runtime`: a dict of ``score`` ``(B,)``,
+        ``per_reference`` ``(B, R)`` and, where patches are compared, ``anomaly_map`` ``(B, h, w)``."""
+        if self._scorer is None:
             shape = (None, self.side, self.side, 3)
-            self._compiled = tf.function(self.judge, input_signature=[tf.TensorSpec(shape, tf.uint8, "pictures")])
-        return self._compiled
 
-    def use(self, judge, runtime):
-        """Scores by a function like `traced` from here on, of the runtime named (`fsad.export.runtime.choose`)."""
-        self._judge, self.runtime = judge, runtime
+            def scorer(images):
+                return {k: v for k, v in self.compare(images)._asdict().items() if v is not None}
 
-    def stream(self, given, threshold=None, maps=False):
-        """Yields a `fsad.pictures.Finding` a picture, in order, as each is done. Bad files come with ``error``.
+            self._scorer = tf.function(scorer, input_signature=[tf.TensorSpec(shape, tf.uint8, "images")])
+        return self._scorer
+
+    def with_runtime(self, runtime: str | runtimes.Choice = "auto", given=None) -> "Detector":
+        """The same detector, scoring by another runtime; this one stays as it is.
 
         Args:
-            given: paths, folders, globs or arrays (`fsad.pictures.find`).
-            threshold: in place of the detector's own.
-            maps: also give the map, and the picture as read.
+            runtime: ``"tensorflow"``, ``"openvino"``, ``"openvino bfloat16"`` or ``"onnx"``; ``"auto"``, the fastest
+                of those installed; or a `fsad.export.runtime.Choice`. It is only taken if its scores are the same.
+            given: images to compare and time on (`fsad.inputs.find`); the training images if None.
+
+        Raises:
+            fsad.export.ExportError: its package is missing, or its scores differ.
         """
-        found, fitted = pictures.find(given), self._known()
-        judge = self._judge or self.traced()
-        cut = fitted.threshold.value if threshold is None else threshold
-        views = len(fitted.references) // len(fitted.thumbnails)
+        if isinstance(runtime, str):
+            runtime = runtimes.choose(self, None if runtime == "auto" else [runtime], given)
+        other = copy.copy(self)
+        other._scorer, other.runtime = runtime.function, runtime.name
+        return other
 
-        def read(item):
-            try:
-                picture = item.read()
-                return picture if maps else None, images.resize(picture, self.side)
-            except images.ImageError as error:
-                return error
+    def stream(self, given, threshold: float | None = None, details: bool = False) -> Iterator[Prediction]:
+        """Yields a `Prediction` of each image, in order, as each is done. Unreadable files come with ``error``.
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            ahead, waiting = collections.deque(), iter(found)
-            for start in range(0, len(found), BATCH):
-                while len(ahead) < 2 * BATCH and (item := next(waiting, None)) is not None:
-                    ahead.append((item, pool.submit(read, item)))
-                batch = [ahead.popleft() for _ in range(min(BATCH, len(found) - start))]
-                batch = [(item, future.result()) for item, future in batch]
-                whole = [r[1] for _, r in batch if not isinstance(r, images.ImageError)]
-                out = {k: iter(np.asarray(v)) for k, v in judge(np.stack(whole)).items()} if whole else {}
-                for item, result in batch:
-                    told = {"name": item.name, **{k: getattr(item, k) for k in ("label", "kind", "mask", "part")}}
-                    if isinstance(result, images.ImageError):
-                        yield pictures.Finding(error=result.reason, **told)
-                        continue
-                    one = {k: next(v) for k, v in out.items()}
-                    score, heat = float(one["score"]), one.get("map")
-                    if maps and heat is None:
-                        heat = self._heat(self.methods[0], result[1])
-                    yield pictures.Finding(
-                        score=score,
-                        verdict=VERDICTS[score > cut],
-                        confidence=float(fitted.threshold.confidence(score, cut)),
-                        nearest=int(np.argmin(one["dissimilarity"])) // views,
-                        map=heat if maps else None,
-                        picture=result[0],
-                        **told,
-                    )
+        Args:
+            given: paths, folders, globs, arrays or samples (`fsad.inputs.find`).
+            threshold: in place of the detector's own.
+            details: also give the map, the image as read, and its signature.
+        """
+        limit = self.threshold.value if threshold is None else threshold
+        readings = inputs.read_ahead(inputs.find(given), self.side, signatures=details, images=details)
+        for batch in _batches(readings):
+            readable = [reading.resized for reading in batch if not reading.error]
+            outputs = self.scorer(np.stack(readable)) if readable else {}
+            columns = [np.asarray(values) for values in outputs.values()]
+            rows = (dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True))
+            for reading in batch:
+                if reading.error:
+                    yield Prediction(reading.sample, error=reading.error)
+                else:
+                    yield self._prediction(reading, next(rows), limit, details)
 
-    def score(self, given):
+    def score(self, given) -> np.ndarray:
         """Scores ``(n,)``, float32; higher is more anomalous. NaN, and a warning, for a file that cannot be read."""
-        findings = [f.bare() for f in self.stream(given)]
-        for f in findings:
-            if f.error:
-                log.warning("%s: %s", f.name, f.error)
-        return np.array([np.nan if f.error else f.score for f in findings], np.float32)
+        predictions = [p.bare() for p in self.stream(given)]
+        for p in predictions:
+            if p.error:
+                log.warning("%s: %s", p.name, p.error)
+        return np.array([np.nan if p.error else p.score for p in predictions], np.float32)
 
-    def inspect(self, given, threshold=None):
-        """A `Finding` a picture: score, verdict, confidence, nearest reference, map; arguments as in `stream`."""
-        return [dataclasses.replace(f, picture=None) for f in self.stream(given, threshold, maps=True)]
+    def inspect(self, given, threshold: float | None = None) -> list[Prediction]:
+        """A `Prediction` of each image, with its anomaly map; arguments as in `stream`."""
+        stream = self.stream(given, threshold, details=True)
+        return [dataclasses.replace(p, image=None, signature=None) for p in stream]
 
-    def explain(self, given, method=None):
-        """The `Finding` of one picture, with its map by ``method`` and its pixels.
+    def explain(self, given, method: str | None = None) -> Prediction:
+        """The `Prediction` of one image, with its anomaly map by ``method`` and its pixels.
 
         Args:
             given: one path or array.
@@ -186,58 +201,48 @@ class Detector:
                 score), ``"gradcam"`` (feature maps that raise the score), or None for the first of these it has.
 
         Raises:
-            ValueError: not one picture, or a method this detector does not have.
-            fsad.images.ImageError: the picture cannot be read.
+            ValueError: not one image, or a method this detector does not have.
+            fsad.images.ImageError: the image cannot be read.
         """
         methods = self.methods
         if method is not None and method not in methods:
             raise ValueError(f"Expected a method among {', '.join(methods)}. Received: {method!r}")
-        found = pictures.find(given)
-        if len(found) != 1:
-            raise ValueError(f"Expected one picture to explain. Received: {len(found)}")
-        (finding,) = self.stream(given, maps=True)
-        if finding.error:
-            raise images.ImageError(finding.name, finding.error)
+        samples = inputs.find(given)
+        if len(samples) != 1:
+            raise ValueError(f"Expected one image to explain. Received: {len(samples)}")
+        (prediction,) = self.stream(samples, details=True)
+        if prediction.error:
+            raise ImageError(prediction.name, prediction.error)
         if method is not None and method != methods[0]:
-            heat = self._heat(method, images.resize(finding.picture, self.side))
-            finding = dataclasses.replace(finding, map=heat)
-        return finding
+            anomaly_map = self._explained(method, resize(prediction.image, self.side))
+            prediction = dataclasses.replace(prediction, anomaly_map=anomaly_map)
+        return prediction
 
-    @property
-    def methods(self):
-        """Names of the explanation methods, the best for this detector first."""
-        fitted = self._known()
-        native = ("patches",) if fitted.map_range else ("attention",) if attention.has_attention(fitted.model) else ()
-        return (*native, "saliency", "gradcam")
+    def display_map(self, prediction: Prediction, method: str | None = None) -> np.ndarray:
+        """The anomaly map of a prediction in [0, 1] for display.
 
-    def heat(self, finding, method=None):
-        """The map of a finding in [0, 1] for display.
-
-        Patch distances are on one scale for all pictures: 0.5 is the threshold, so that good pictures stay
-        dark. The others have no such scale; each picture's own 99.5th percentile becomes 1.
+        Patch distances are on one scale for all images: 0.5 is the threshold, so that good images stay
+        dark. The others have no such scale; each image's own 99.5th percentile becomes 1.
         """
-        limits = self._known().map_range
-        if limits is None or method not in (None, "patches"):
-            return overlay.normalize(finding.map)
-        return np.clip((finding.map - limits[0]) / (limits[1] - limits[0]), 0, 1)
+        if (method or self.methods[0]) != "patches":
+            return overlay.normalize(prediction.anomaly_map)
+        low, high = self._known().map_range
+        return np.clip((prediction.anomaly_map - low) / (high - low), 0, 1)
 
-    def evaluate(self, given, progress=True):
-        """Metrics on labelled pictures; see `fsad.evaluation.evaluate`."""
+    def evaluate(self, given, progress: bool = True) -> dict:
+        """Metrics on labelled images; see `fsad.evaluation.evaluate`."""
         return evaluation.evaluate(self, given, progress)
 
-    def save(self, folder):
+    def save(self, folder) -> Path:
         """Writes the detector to a folder, replacing a detector there; see `fsad.storage`."""
-        fitted = self._known()
-        note = {
+        arrays, note = self._known().pack()
+        settings = {k: v.name if isinstance(v, keras.Model) else v for k, v in self.settings.items()}
+        header = {
             "fsad": fsad.__version__,
             "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "recipe": {"name": self.recipe, "settings": self.settings, "options": dataclasses.asdict(self.options)},
-            **{k: getattr(fitted, k) for k in ("weights", "reduction", "map_range", "warnings", "training")},
-            "threshold": dataclasses.asdict(fitted.threshold),
+            "recipe": {"name": self.recipe, "settings": settings, "options": dataclasses.asdict(self.options)},
         }
-        arrays = {k: getattr(fitted, k) for k in ("references", "thumbnails")}
-        arrays["signatures"] = fitted.signatures.astype(np.float16)  # a third of the folder otherwise
-        storage.save(folder, fitted.model, arrays, note)
+        storage.save(folder, self.model, arrays, {**header, **note})
         return Path(folder)
 
     def _known(self):
@@ -245,20 +250,35 @@ class Detector:
             raise RuntimeError("Expected a fitted detector. Received: a new one; call fit first")
         return self.fitted
 
-    def _forget(self):
-        self._compiled = self._judge = None
-        self.runtime = "tensorflow"
+    def _use_tensorflow(self):
+        self._scorer, self.runtime = None, "tensorflow"
 
-    def _heat(self, method, picture):
+    def _prediction(self, reading, outputs, limit, details):
+        score, views = float(outputs["score"]), len(self.fitted.references) // len(self.fitted.thumbnails)
+        anomaly_map = None
+        if details:
+            anomaly_map = outputs.get("anomaly_map")
+            anomaly_map = self._explained(self.methods[0], reading.resized) if anomaly_map is None else anomaly_map
+        return Prediction(
+            reading.sample,
+            score=score,
+            verdict=VERDICTS[score > limit],
+            confidence=float(self.threshold.confidence(score, limit)),
+            nearest=int(np.argmin(outputs["per_reference"])) // views,
+            anomaly_map=anomaly_map,
+            image=reading.image,
+            signature=reading.signature,
+        )
+
+    def _explained(self, method, image):
         fitted = self._known()
         if method == "attention":
-            return attention.attention(fitted.model, picture[None])[0]
-        if method == "gradcam":
-            return gradcam.of_score(fitted.model, picture[None], fitted.references, fitted.reduction)[0]
-        return saliency.saliency(fitted.model, picture[None], fitted.references, reduction=fitted.reduction)[0]
+            return attention.attention_maps(fitted.model, image[None])[0]
+        maps = gradcam.score_maps if method == "gradcam" else saliency.saliency_maps
+        return maps(fitted.model, image[None], fitted.references, reduction=fitted.reduction)[0]
 
 
-def load(folder):
+def load(folder) -> Detector:
     """A saved detector, ready to score; loading runs no code from the folder.
 
     Raises:
@@ -267,18 +287,20 @@ def load(folder):
     model, arrays, note = storage.load(folder)
     try:
         recipe = note["recipe"]
-        detector = Detector(recipe["name"], **recipe["options"], **recipe["settings"])
-        threshold = {k: tuple(v) if isinstance(v, list) else v for k, v in note["threshold"].items()}
-        detector.fitted = fitting.Fitted(
-            model=model,
-            threshold=thresholds.Threshold(**threshold),
-            references=arrays["references"],
-            thumbnails=arrays["thumbnails"],
-            signatures=arrays["signatures"].astype(np.float32),
-            map_range=note["map_range"] and tuple(note["map_range"]),
-            **{k: note[k] for k in ("weights", "reduction")},
-            **{k: tuple(note[k]) for k in ("warnings", "training")},
-        )
+        settings = {"fraction" if k == "share" else k: v for k, v in recipe["settings"].items()}  # format 1
+        detector = Detector(recipe["name"], **recipe["options"], **settings)
+        detector.fitted = Fitted.unpack(model, arrays, note)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise storage.DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from error
     return detector
+
+
+def _batches(readings):
+    batch = []
+    for reading in readings:
+        batch.append(reading)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

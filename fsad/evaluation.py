@@ -1,77 +1,78 @@
-"""How well a detector does on labelled pictures it has not seen."""
-
-from pathlib import Path
+"""How well a detector does on labelled images it has not seen."""
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fsad import duplicates, images, metrics, pictures, storage
+from fsad import duplicates, inputs, metrics
+from fsad.files import sha256
+from fsad.images import ImageError, read_mask
 
-KNOWN, UNLABELLED = EXPECTED = ("shows a part the detector was fitted with", "no label")
+SEEN, UNLABELLED = EXPECTED = ("shows a part the detector was fitted with", "no label")
 NAMES = ("auroc", "f1", "precision", "recall", "accuracy")
 
 
 def evaluate(detector, given, progress=True):
     """Image metrics with 95 % intervals; defective is the positive class, rates are at the detector's threshold.
 
-    Pictures of a part that the detector was fitted with, found by near-duplicate signatures
+    Images of a part that the detector was fitted with, recognised by near-duplicate signatures
     (`fsad.duplicates`), are left out: a defect learned by heart proves nothing. Intervals come from a
     bootstrap over parts (`fsad.metrics.interval`).
 
     Args:
         detector: a fitted `fsad.Detector`.
-        given: a folder in a layout of `fsad.datasets` that tells good from defective.
+        given: a folder in a layout of `fsad.inputs` that tells good from defective, or labelled samples.
         progress: show a bar on standard error.
 
     Returns:
         A dict of plain values: each of `NAMES` and ``intervals`` of each; ``threshold``, ``confusion``,
-        ``pictures`` (counts by kind), ``parts``; ``auroc_by_kind``; ``pixel_auroc``, the mean over the defective
-        pictures with a mask (None without); ``left_out``: ``[name, reason]`` of every picture not used.
+        ``images`` (counts by kind), ``parts``; ``auroc_by_kind``; ``pixel_auroc``, the mean over the defective
+        images with a mask (None without); ``left_out``: ``[name, reason]`` of every image not used.
 
     Raises:
-        ValueError: no labels, or not both good and defective pictures that can be used.
+        ValueError: no labels, or not both good and defective images that can be used.
     """
-    found = pictures.find(given)
-    if all(p.label is None for p in found):
+    samples = inputs.find(given)
+    labelled = [s for s in samples if s.label is not None]
+    if not labelled:
         raise ValueError(
             f"{given}: expected a folder that tells good from defective (good/ and defect/, or as MVTec AD). "
-            f"Received: no label for {found[0].name}"
+            f"Received: no label for {samples[0].name}"
         )
-    kept, signatures, areas = [], [], []
-    left_out = [[p.name, UNLABELLED] for p in found if p.label is None]
-    stream = (f for f in detector.stream(given, maps=True) if f.label is not None)
-    for f in tqdm(stream, total=len(found), desc="scoring", unit="picture", disable=not progress, leave=False):
-        if f.error:
-            left_out.append([f.name, f.error])
+    left_out = [[s.name, UNLABELLED] for s in samples if s.label is None]
+    predictions, areas = [], []
+    stream = detector.stream(labelled, details=True)
+    for p in tqdm(stream, total=len(labelled), desc="scoring", unit="image", disable=not progress, leave=False):
+        if p.error:
+            left_out.append([p.name, p.error])
             continue
-        kept.append(f.bare())
-        signatures.append(duplicates.signature(f.picture))
         try:
-            areas.append(pixel_auroc(f.map, f.mask))
-        except images.ImageError as error:
-            left_out.append([str(f.mask), f"mask: {error.reason}"])
+            areas.append(pixel_auroc(p.anomaly_map, p.sample.mask))
+        except ImageError as error:
+            left_out.append([str(p.sample.mask), f"mask: {error.reason}"])
             areas.append(None)
-    known, groups = known_parts(detector, kept, signatures)
-    left_out += [[f.name, KNOWN] for f, k in zip(kept, known, strict=True) if k]
-    rows = np.flatnonzero(~known)
-    labels, scores = np.array([kept[k].label for k in rows], int), np.array([kept[k].score for k in rows])
+        predictions.append((p.bare(), p.signature))
+    seen, groups = seen_parts(detector, [p.sample for p, _ in predictions], [signature for _, signature in predictions])
+    left_out += [[p.name, SEEN] for (p, _), is_seen in zip(predictions, seen, strict=True) if is_seen]
+    rows = np.flatnonzero(~seen)
+    used = [predictions[k][0] for k in rows]
+    labels, scores = np.array([p.sample.label for p in used], int), np.array([p.score for p in used])
     if len(set(labels.tolist())) < 2:
         raise ValueError(
-            f"{given}: expected good and defective pictures of parts the detector does not know. "
+            f"{given}: expected good and defective images of parts the detector has not seen. "
             f"Received: {(labels == 0).sum()} good and {(labels == 1).sum()} defective; {len(left_out)} left out"
         )
-    cut = detector.threshold.value
-    draw = {"labels": labels, "scores": scores, "groups": groups[rows], "threshold": cut}
+    limit = detector.threshold.value
+    draw = {"labels": labels, "scores": scores, "groups": groups[rows], "threshold": limit}
     bounds = metrics.interval(statistics, [draw], np.random.default_rng(0))
-    kinds = [kept[k].kind for k in rows]
+    kinds = [p.sample.kind for p in used]
     measured = [areas[k] for k in rows if areas[k] is not None]
     return {
-        **dict(zip(NAMES, _plain(statistics(labels, scores, cut)), strict=True)),
+        **dict(zip(NAMES, _plain(statistics(labels, scores, limit)), strict=True)),
         "intervals": {name: _plain(pair) for name, pair in zip(NAMES, bounds, strict=True)},
-        "threshold": cut,
-        "confusion": metrics.confusion(labels, scores > cut),
-        "pictures": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        "threshold": limit,
+        "confusion": metrics.confusion(labels, scores > limit),
+        "images": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
         "parts": len(set(draw["groups"].tolist())),
         "auroc_by_kind": _by_kind(labels, scores, kinds),
         "pixel_auroc": float(np.mean(measured)) if measured else None,
@@ -79,24 +80,24 @@ def evaluate(detector, given, progress=True):
     }
 
 
-def known_parts(detector, findings, signatures):
-    """Which pictures show a part the detector was fitted with, by their bytes or as near-duplicates.
+def seen_parts(detector, samples, signatures):
+    """Which images show a part the detector was fitted with, by their bytes or as near-duplicates.
 
     Args:
         detector: a fitted `fsad.Detector`.
-        findings: `fsad.pictures.Finding` of the pictures.
+        samples: `fsad.inputs.Sample` of the images.
         signatures: theirs, as `fsad.duplicates.signature` makes them.
 
     Returns:
-        ``(known, groups)``: bool ``(n,)``, and the group of each picture among these, int ``(n,)``.
+        ``(seen, groups)``: bool ``(n,)``, and the group of each image among these, int ``(n,)``.
     """
-    seen = detector.fitted.signatures
-    groups = duplicates.groups([*seen, *signatures], known=[None] * len(seen) + [f.part for f in findings])
-    trained = {record["sha256"] for record in detector.fitted.training} - {None}
-    paths = [Path(f.name) for f in findings]
-    same = np.array([path.is_file() and storage.sha256(path) in trained for path in paths], bool)
-    groups, taken = groups[len(seen) :], set(groups[: len(seen)])
-    return same | np.isin(groups, list(taken | set(groups[same]))), groups
+    fitted = detector.fitted.signatures
+    groups = duplicates.groups([*fitted, *signatures], known=[None] * len(fitted) + [s.group for s in samples])
+    hashes = {record["sha256"] for record in detector.fitted.training} - {None}
+    same = [s.path is not None and s.path.is_file() and sha256(s.path) in hashes for s in samples]
+    groups, fitted_groups = groups[len(fitted) :], set(groups[: len(fitted)])
+    same = np.array(same, bool)
+    return same | np.isin(groups, list(fitted_groups | set(groups[same]))), groups
 
 
 def statistics(labels, scores, threshold):
@@ -106,7 +107,7 @@ def statistics(labels, scores, threshold):
 
 
 def _plain(values):
-    """Floats, with None for NaN, which JSON does not know."""
+    """Floats, with None for NaN, which JSON does not have."""
     return [float(v) if np.isfinite(v) else None for v in values]
 
 
@@ -118,12 +119,12 @@ def _by_kind(labels, scores, kinds):
     return out
 
 
-def pixel_auroc(heat, mask):
+def pixel_auroc(anomaly_map, mask):
     """AUROC of one map ``(h, w)``, resized, against the file of its mask; None without mask or where it is all one."""
-    if mask is None or heat is None:
+    if mask is None or anomaly_map is None:
         return None
-    mask = images.read_mask(mask)
+    mask = read_mask(mask)
     if not mask.any() or mask.all():
         return None
-    heat = cv2.resize(heat, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return metrics.auroc(mask.ravel().astype(int), heat.ravel())
+    resized = cv2.resize(anomaly_map, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return metrics.auroc(mask.ravel().astype(int), resized.ravel())

@@ -1,55 +1,44 @@
-"""A user's few pictures -> what a detector knows: a model, references and a threshold."""
+"""A user's few images -> what a detector knows: a model, references and a threshold.
 
-import dataclasses
+`fit` is five steps: select, read, group, embed or train, calibrate.
+"""
+
 import logging
+from typing import NamedTuple
 
 import cv2
 import keras
 import numpy as np
 from tqdm import tqdm
 
-from fsad import duplicates, images, pictures, recipes, scoring, storage, thresholds, training
+from fsad import duplicates, inputs, recipes, scoring, siamese, thresholds, training
+from fsad.files import sha256
+from fsad.fitted import Fitted
+from fsad.weights import WeightsError
 
 log = logging.getLogger(__name__)
 
-MOST = 400  # pictures of a role that are read; more of them would fill the memory and move the threshold little
+MAX_IMAGES = 400  # of a role that are read; more of them would fill the memory and move the threshold little
 THUMBNAIL = 160  # pixels a side of the references kept for reports
+ROLES = ("good", "defective")
+# What is built where ImageNet weights are not to be had. Untrained random features are uninformative.
+FALLBACKS = {"patches": {"backbone": "filter_bank", "layer": None}}
+NO_WEIGHTS = {
+    "patches": "ImageNet weights are unavailable, so a fixed filter bank is used instead: expect lower accuracy. "
+    "Put a weights file into FSAD_WEIGHTS_DIR, or connect to the network once.",
+    "trained": "ImageNet weights are unavailable: training starts from random initialization.",
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How to fit, beside the recipe's own settings; see `fsad.detector.Detector`."""
+class Training(NamedTuple):
+    """The training images as read: a record, the array ``(n, side, side, 3)`` and the signature of each; ``good``: bool
+    ``(n,)``; ``groups`` ``(n,)``."""
 
-    false_alarm_rate: float | None = None
-    miss_rate: float | None = None
-    max_references: int = 32
-    folds: int = 4
-    seed: int = 0
-    precision: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """What a detector knows once it is fitted.
-
-    ``references``: embeddings ``(r v, ...)`` of r pictures in v views each (`fsad.scoring.references`);
-    ``training``: a dict for each training picture with ``name``,
-    ``role`` (``"good"``, ``"defective"``), ``sha256``, ``reference`` (its number or None) and ``score``
-    (held out, or None); ``thumbnails``: uint8 ``(r, 160, 160, 3)``; ``signatures``: ``(t, 64, 64)`` of the
-    training pictures, by which other photographs of the same parts are known; ``map_range``: patch
-    distances shown as 0 and 1, or None; ``warnings``: what a user should know.
-    """
-
-    model: keras.Model
-    reduction: str
-    weights: str
-    references: np.ndarray
-    threshold: thresholds.Threshold
-    map_range: tuple | None
-    training: tuple
-    thumbnails: np.ndarray
+    records: list
+    images: np.ndarray
     signatures: np.ndarray
-    warnings: tuple
+    good: np.ndarray
+    groups: np.ndarray
 
 
 def fit(name, settings, options, good, defect=None, progress=True):
@@ -57,192 +46,222 @@ def fit(name, settings, options, good, defect=None, progress=True):
 
     Args:
         name, settings: of a recipe in `fsad.recipes.RECIPES`.
-        options: `Options`.
-        good, defect: as `fsad.pictures.find` takes them.
+        options: `fsad.fitted.Options`.
+        good, defect: as `fsad.inputs.find` takes them.
         progress: show progress bars on standard error.
 
     Returns:
-        A `Fitted`.
+        A `fsad.fitted.Fitted`.
 
     Raises:
-        FileNotFoundError, ValueError: no pictures, too few, or labelled otherwise by their folder.
+        FileNotFoundError, ValueError: no images, too few, or labelled otherwise by their folder.
     """
-    rng = np.random.default_rng(options.seed)
+    rng, warnings = np.random.default_rng(options.seed), []
     keras.utils.set_random_seed(options.seed)
-    listed = {"good": _listed(good, "good"), "defective": _listed(defect, "defective") if defect is not None else []}
-    try:
-        recipe = recipes.RECIPES[name](**settings)
-    except TypeError as error:
-        raise ValueError(f"Expected settings of the recipe {name}. Received: {error}") from None
-    warnings = []
-    if recipe.weights == "fixed" and settings.get("backbone") != "filter_bank":
-        warnings.append(_NO_WEIGHTS)
-    if recipe.weights == "random" and not recipe.trained:
-        warnings.append("Random weights tell nothing about a part unless they are trained.")
-    if options.miss_rate is not None and not listed["defective"]:
-        raise ValueError("Expected defective pictures to aim at a miss rate. Received: none")
-    for role, found in listed.items():
-        if len(found) > MOST:
-            listed[role] = [found[k] for k in np.sort(rng.permutation(len(found))[:MOST])]
-            warnings.append(f"Of {len(found)} {role} pictures {MOST} were drawn.")
-    records, arrays, signatures = _read(listed, recipe.side, warnings, progress)
-    groups = duplicates.groups(signatures)
-    roles = np.array([record["role"] for record in records])
-    if len(set(groups[roles == "good"])) < 2:
-        groups = np.unique(arrays.reshape(len(arrays), -1), axis=0, return_inverse=True)[1].reshape(-1)
-        if len(set(groups[roles == "good"])) > 1:
-            warnings.append("All good pictures look like photographs of one part; each is taken for a part of its own.")
-    _check(name, recipe, roles, groups, records, warnings)
-    is_good = roles == "good"
-
-    if not recipe.trained:
-        embeddings = _embed(recipe.model, arrays, progress)
-        chosen = np.sort(rng.permutation(np.flatnonzero(is_good))[: options.max_references])
-        references = scoring.references(recipe, arrays[chosen], embeddings[chosen])
-        held = scoring.leave_out(
-            recipe.model, embeddings, groups, references, np.repeat(groups[chosen], len(recipe.views))
-        )
-        held_out = True
+    samples = select(good, defect, options, rng, warnings)
+    recipe, settings = build(name, settings, warnings)
+    records, images, signatures = read(samples, recipe.side, warnings, progress)
+    is_good = np.array([record["role"] == "good" for record in records])
+    groups = group(recipe, records, images, signatures, is_good, warnings)
+    data = Training(records, images, signatures, is_good, groups)
+    if recipe.trained:
+        references, chosen, held_out = train(recipe, settings, options, data, rng, progress)
     else:
-        precision = options.precision or training.fast_precision()
-        held, held_out = _cross_fit(name, settings, options, precision, arrays, is_good, groups, rng, progress)
-        keras.utils.set_random_seed(options.seed)
-        chosen = _train(recipe, precision, arrays, is_good, rng, "training", progress)
-        embeddings = _embed(recipe.model, arrays, progress=False)
-        references = embeddings[chosen]
-        if not held_out:
-            held = scoring.score(recipe.model, embeddings, references, recipe.reduction), None
-    scores, maps = held
-    known = np.isfinite(scores)
-    threshold = thresholds.choose(
-        scores[known & is_good], scores[known & ~is_good], options.false_alarm_rate, options.miss_rate, held_out
-    )
-    if lost := int((~known & ~is_good).sum()):
-        warnings.append(f"{lost} defective pictures have no held-out score: too few parts to train without them.")
-    warnings += threshold.warnings
-    map_range = None
-    if maps is not None:
-        # 0 is what half of a good picture's patches stay under, and the threshold is the middle.
-        low = float(np.median(maps[known & is_good]))
-        map_range = (low, max(2 * threshold.value - low, low + 1e-6))
-    for k, record in enumerate(records):
-        record["score"] = float(scores[k]) if known[k] else None
-        record["reference"] = int(np.flatnonzero(chosen == k)[0]) if k in chosen else None
-    thumbnails = np.stack([cv2.resize(arrays[k], (THUMBNAIL,) * 2, interpolation=cv2.INTER_AREA) for k in chosen])
-    for text in warnings:
-        log.warning(text)
-    return Fitted(recipe.model, recipe.reduction, recipe.weights, references, threshold, map_range,
-                  tuple(records), thumbnails, signatures, tuple(warnings))  # fmt: skip
+        references, chosen, held_out = embed(recipe, options, data, rng, progress)
+    return calibrate(recipe, options, data, references, chosen, held_out, warnings)
 
 
-_NO_WEIGHTS = (
-    "No ImageNet weights were found; textures are compared by a bank of filters, which does less well. "
-    "Put a weights file into FSAD_WEIGHTS_DIR, or connect to the network once."
-)
+def select(good, defect, options, rng, warnings):
+    """The samples of each role, at most `MAX_IMAGES`, a dict; a role's folder must not say otherwise."""
+    samples = {"good": _of_role(good, "good"), "defective": [] if defect is None else _of_role(defect, "defective")}
+    if options.miss_rate is not None and not samples["defective"]:
+        raise ValueError("Expected defective images to aim at a miss rate. Received: none")
+    for role, every in samples.items():
+        if len(every) > MAX_IMAGES:
+            samples[role] = [every[k] for k in np.sort(rng.permutation(len(every))[:MAX_IMAGES])]
+            warnings.append(f"Using a random {MAX_IMAGES} of {len(every)} {role} images.")
+    return samples
 
 
-def _listed(given, role):
-    found = pictures.find(given)
-    wrong = [p for p in found if p.label is not None and p.label != (role == "defective")]
+def _of_role(given, role):
+    samples = inputs.find(given)
+    wrong = [s for s in samples if s.label is not None and s.label != (role == "defective")]
     if wrong:
         raise ValueError(
-            f"Expected {role} pictures only. Received: {wrong[0].name}, which its folder says is {wrong[0].kind}; "
+            f"Expected {role} images only. Received: {wrong[0].name}, which its folder says is {wrong[0].kind}; "
             f"give the folder of the {role} ones"
         )
-    return found
+    return samples
 
 
-def _read(listed, side, warnings, progress):
-    """Records, pictures ``(n, side, side, 3)`` and signatures of every file that can be read."""
-    records, arrays, signatures, bad = [], [], [], []
-    every = [(role, picture) for role, found in listed.items() for picture in found]
-    for role, picture in tqdm(every, desc="reading", unit="picture", disable=not progress, leave=False):
+def build(name, settings, warnings):
+    """``(recipe, settings)``, where ImageNet weights are not to be had with those of the fallback, and a warning."""
+    make = recipes.RECIPES[name]
+    try:
         try:
-            whole = picture.read()
-        except images.ImageError as error:
-            bad.append(f"{picture.name}: {error.reason}")
+            recipe = make(**settings)
+        except WeightsError:
+            settings = {**settings, **FALLBACKS.get(name, {"weights": "none"})}
+            warnings.append(NO_WEIGHTS["patches" if name in FALLBACKS else "trained"])
+            recipe = make(**settings)
+    except TypeError as error:
+        raise ValueError(f"Expected settings of the recipe {name}. Received: {error}") from None
+    if recipe.weights == "random" and not recipe.trained:
+        warnings.append("Untrained random features are uninformative.")
+    return recipe, settings
+
+
+def read(samples, side, warnings, progress):
+    """Records, images ``(n, side, side, 3)`` and signatures of every sample that can be read."""
+    roles = [role for role in ROLES for _ in samples[role]]
+    readings = inputs.read_ahead([s for role in ROLES for s in samples[role]], side, signatures=True)
+    records, arrays, signatures, unreadable = [], [], [], []
+    bar = tqdm(readings, desc="reading", total=len(roles), unit="image", disable=not progress, leave=False)
+    for role, reading in zip(roles, bar, strict=True):
+        name, path = reading.sample.name, reading.sample.path
+        if reading.error:
+            unreadable.append(f"{name}: {reading.error}")
             continue
-        digest = None if isinstance(picture.source, np.ndarray) else storage.sha256(picture.source)
-        records.append({"name": picture.name, "role": role, "sha256": digest})
-        arrays.append(images.resize(whole, side))
-        signatures.append(duplicates.signature(whole))
-    if bad:
-        warnings.append(f"{len(bad)} files were left out. " + "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else ""))
+        records.append({"name": name, "role": role, "sha256": None if path is None else sha256(path)})
+        arrays.append(reading.resized)
+        signatures.append(reading.signature)
+    if unreadable:
+        more = "; ..." if len(unreadable) > 5 else ""
+        warnings.append(f"{len(unreadable)} files were left out. " + "; ".join(unreadable[:5]) + more)
     if not records:
-        raise ValueError(f"Expected pictures that can be read. Received: none. {'; '.join(bad[:5])}")
+        raise ValueError(f"Expected images that can be read. Received: none. {'; '.join(unreadable[:5])}")
     return records, np.stack(arrays), np.stack(signatures)
 
 
-def _check(name, recipe, roles, groups, records, warnings):
-    parts = {role: len(set(groups[roles == role])) for role in ("good", "defective")}
-    if parts["good"] < 2:
+def group(recipe, records, images, signatures, is_good, warnings):
+    """Group numbers ``(n,)``: equal for images of one part. Raises ValueError for too few parts."""
+    groups = duplicates.groups(signatures)
+    if len(set(groups[is_good])) < 2:
+        groups = np.unique(images.reshape(len(images), -1), axis=0, return_inverse=True)[1].reshape(-1)
+        if len(set(groups[is_good])) > 1:
+            warnings.append("All good images look like photographs of one part; each is taken for a part of its own.")
+    if len(set(groups[is_good])) < 2:
         raise ValueError(
-            f"Expected good pictures of at least 2 different parts: one is compared with the other to set the "
-            f"threshold. Received: {(roles == 'good').sum()} pictures, all near-duplicates of {records[0]['name']}"
+            f"Expected good images of at least 2 different parts: one is compared with the other to set the "
+            f"threshold. Received: {is_good.sum()} images, all near-duplicates of {records[0]['name']}"
         )
-    if recipe.trained and not parts["defective"]:
-        raise ValueError(f"Expected defective pictures: the recipe {name} learns from them. Received: none")
-    mixed = set(groups[roles == "good"]) & set(groups[roles == "defective"])
-    for group in sorted(mixed)[:3]:
-        names = [records[k]["name"] for k in np.flatnonzero(groups == group)]
-        warnings.append(f"The same picture or part is given as good and as defective: {', '.join(names[:4])}")
-    if len(mixed) > 3:
-        warnings.append(f"... and {len(mixed) - 3} more; fsad check lists all.")
+    if recipe.trained and is_good.all():
+        raise ValueError(f"Expected defective images: the recipe {recipe.name} learns from them. Received: none")
+    both = sorted(set(groups[is_good]) & set(groups[~is_good]))
+    for number in both[:3]:
+        names = [records[k]["name"] for k in np.flatnonzero(groups == number)]
+        warnings.append(f"The same image or part is given as good and as defective: {', '.join(names[:4])}")
+    if len(both) > 3:
+        warnings.append(f"... and {len(both) - 3} more; fsad check lists all.")
+    return groups
 
 
-def _embed(model, arrays, progress):
-    found = []
-    with tqdm(total=len(arrays), desc="embedding", unit="picture", disable=not progress, leave=False) as bar:
-        for start in range(0, len(arrays), 8):
-            found.append(scoring.embed(model, arrays[start : start + 8]))
-            bar.update(len(found[-1]))
-    return np.concatenate(found)
+def embed(recipe, options, data, rng, progress):
+    """References of a recipe that is not trained, their rows, and held-out ``(scores, maps)``."""
+    embeddings = _embed(recipe.model, data.images, progress)
+    chosen = np.sort(rng.permutation(np.flatnonzero(data.good))[: options.max_references])
+    references = scoring.references(recipe, data.images[chosen], embeddings[chosen])
+    reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
+    return references, chosen, scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
 
 
-def _train(recipe, precision, arrays, is_good, rng, title, progress):
-    """Trains in place; returns the rows that are the references from then on.
+def train(recipe, settings, options, data, rng, progress):
+    """The same of a recipe that is trained, in place; the scores are None where no image could be held out."""
+    precision = options.precision or training.fast_precision()
+    scores = _cross_fit(recipe.name, settings, options, precision, data, rng, progress)
+    keras.utils.set_random_seed(options.seed)
+    every = np.arange(len(data.images))
+    chosen = _train(recipe, precision, data, every, rng, "training", progress)
+    references = siamese.embed(recipe.model, data.images[chosen])
+    return references, chosen, (scores, None) if np.isfinite(scores[data.good]).any() else None
 
-    All good pictures, where all pairs are trained on. Else half of them, the anchors; the roles are made
-    equal in number, as the paper has them, by going round in the smaller ones.
-    """
-    good, defective = rng.permutation(np.flatnonzero(is_good)), rng.permutation(np.flatnonzero(~is_good))
-    anchors, others = good[: len(good) - len(good) // 2], good[len(good) - len(good) // 2 :]
-    count = max(len(anchors), len(others), len(defective))
-    roles = [arrays[np.resize(rows, count)] for rows in (anchors, others, defective)]
+
+def calibrate(recipe, options, data, references, chosen, held_out, warnings):
+    """The threshold, from held-out scores, and the range of maps on display: everything is known then."""
+    if held_out is None:
+        embeddings = siamese.embed(recipe.model, data.images)
+        scores, maps = scoring.score(recipe.model, embeddings, references, recipe.reduction), None
+    else:
+        scores, maps = held_out
+    known = np.isfinite(scores)
+    threshold = thresholds.choose(
+        scores[known & data.good],
+        scores[known & ~data.good],
+        options.false_alarm_rate,
+        options.miss_rate,
+        held_out is not None,
+    )
+    if missing := int((~known & ~data.good).sum()):
+        warnings.append(f"{missing} defective images have no held-out score: too few parts to train without them.")
+    warnings += threshold.warnings
+    map_range = None
+    if maps is not None:
+        # 0 is what half of a good image's patches stay under, and the threshold is the middle.
+        low = float(np.median(maps[known & data.good]))
+        map_range = (low, max(2 * threshold.value - low, low + 1e-6))
+    for k, record in enumerate(data.records):
+        record["score"] = float(scores[k]) if known[k] else None
+        record["reference"] = int(np.flatnonzero(chosen == k)[0]) if k in chosen else None
+    size = (THUMBNAIL, THUMBNAIL)
+    thumbnails = np.stack([cv2.resize(data.images[k], size, interpolation=cv2.INTER_AREA) for k in chosen])
+    for text in warnings:
+        log.warning(text)
+    return Fitted(
+        model=recipe.model,
+        reduction=recipe.reduction,
+        weights=recipe.weights,
+        references=references,
+        threshold=threshold,
+        map_range=map_range,
+        training=tuple(data.records),
+        thumbnails=thumbnails,
+        signatures=data.signatures,
+        warnings=tuple(warnings),
+    )
+
+
+def _embed(model, images, progress):
+    batches = [images[start : start + 8] for start in range(0, len(images), 8)]
+    with tqdm(total=len(images), desc="embedding", unit="image", disable=not progress, leave=False) as bar:
+        embeddings = []
+        for batch in batches:
+            embeddings.append(siamese.embed(model, batch))
+            bar.update(len(batch))
+    return np.concatenate(embeddings)
+
+
+def _train(recipe, precision, data, rows, rng, title, progress):
+    """Trains in place on some rows, in random order; returns the rows that are the references from then on."""
+    good, defective = (rng.permutation(rows[data.good[rows] == value]) for value in (True, False))
+    rows = np.concatenate([good, defective])
+    labels = (~data.good[rows]).astype(int)
     with tqdm(total=recipe.epochs, desc=title, unit="epoch", disable=not progress, leave=False) as bar:
         step = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: (bar.set_postfix(loss=f"{logs['loss']:.3f}"), bar.update(1))
         )
-        if recipe.loss is not None:
-            labels = (~is_good).astype(int)
-            training.fit_all_pairs(recipe, arrays, labels, rng, callbacks=[step], precision=precision)
-            return np.flatnonzero(is_good)
-        training.fit(recipe, *roles, rng, callbacks=[step], precision=precision)
-    return np.sort(anchors)
+        training.fit(recipe, data.images[rows], labels, rng, data.groups[rows], callbacks=[step], precision=precision)
+    return np.sort(rows[recipe.references(labels)])
 
 
-def _cross_fit(name, settings, options, precision, arrays, is_good, groups, rng, progress):
-    """Held-out scores by training ``folds`` times without a part of the pictures.
-
-    Returns ``((scores, None), whether held out)``. Pictures whose fold leaves nothing to train on keep NaN.
-    """
-    scores = np.full(len(arrays), np.nan, np.float32)
-    fold = np.empty(len(arrays), int)
-    for rows in (np.flatnonzero(is_good), np.flatnonzero(~is_good)):
-        numbers = {group: k % max(options.folds, 1) for k, group in enumerate(rng.permutation(np.unique(groups[rows])))}
-        fold[rows] = [numbers[g] for g in groups[rows]]
+def _cross_fit(name, settings, options, precision, data, rng, progress):
+    """Held-out scores ``(n,)`` by training ``folds`` times without a part of the images; NaN where a fold leaves
+    nothing to train on."""
+    scores = np.full(len(data.images), np.nan, np.float32)
+    fold = np.empty(len(data.images), int)
+    for rows in (np.flatnonzero(data.good), np.flatnonzero(~data.good)):
+        order = rng.permutation(np.unique(data.groups[rows]))
+        numbers = {number: k % max(options.folds, 1) for k, number in enumerate(order)}
+        fold[rows] = [numbers[number] for number in data.groups[rows]]
     for k in range(options.folds):
-        kept = (fold != k) & ~np.isin(groups, groups[fold == k])
-        if kept[is_good].sum() < 2 or not kept[~is_good].any() or not (fold == k).any():
+        rest = (fold != k) & ~np.isin(data.groups, data.groups[fold == k])
+        if rest[data.good].sum() < 2 or not rest[~data.good].any() or not (fold == k).any():
             continue
         keras.utils.set_random_seed(options.seed)
         recipe = recipes.RECIPES[name](**settings)
         title = f"held-out training {k + 1} of {options.folds}"
-        anchors = np.flatnonzero(kept)[_train(recipe, precision, arrays[kept], is_good[kept], rng, title, progress)]
+        anchors = _train(recipe, precision, data, np.flatnonzero(rest), rng, title, progress)
         tested = np.flatnonzero(fold == k)
-        references = scoring.embed(recipe.model, arrays[anchors])
-        scores[tested] = scoring.score(
-            recipe.model, scoring.embed(recipe.model, arrays[tested]), references, recipe.reduction
-        )
-    held_out = bool(np.isfinite(scores[is_good]).any())
-    return (scores, None), held_out
+        references = siamese.embed(recipe.model, data.images[anchors])
+        embeddings = siamese.embed(recipe.model, data.images[tested])
+        scores[tested] = scoring.score(recipe.model, embeddings, references, recipe.reduction)
+    return scores

@@ -1,4 +1,4 @@
-"""Any picture file -> RGB. The only reader of pixels, and the only place that knows a file can be bad.
+"""Any image file -> RGB. The only reader of pixels, and the only place that knows a file can be bad.
 
 Decoding is Pillow's, which refuses truncated files where other decoders fill the rest with gray.
 """
@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fsad.files import FsadError, atomic_file
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
@@ -22,16 +24,16 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
 
-class ImageError(ValueError):
-    """A picture file that cannot be used. The message names the file and the reason."""
+class ImageError(FsadError, ValueError):
+    """An image file that cannot be used. The message names the file and the reason."""
 
     def __init__(self, path, reason):
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = str(path), reason
 
 
-def read(path):
-    """Reads a picture as a person would see it.
+def read_image(path):
+    """Reads an image as a person would see it.
 
     PNG, JPEG, BMP, TIFF and WebP; gray, palette, CMYK and RGB; 8 or 16 bits a channel (16 bits are
     divided by 257, so that full scale stays full scale); transparency is laid on white; the EXIF turn
@@ -41,7 +43,7 @@ def read(path):
         uint8 RGB, shape ``(height, width, 3)``, values in [0, 255].
 
     Raises:
-        ImageError: missing, unreadable, empty, truncated, not a picture, over `MAX_PIXELS` pixels,
+        ImageError: missing, unreadable, empty, truncated, not an image, over `MAX_PIXELS` pixels,
             under `MIN_SIDE` pixels a side, or floating-point or 32-bit pixels.
     """
     return _decode(path, _rgb)
@@ -51,51 +53,51 @@ def read_mask(path):
     """Reads a mask: bool of shape ``(height, width)``, True above half of its largest value.
 
     So masks of 0 and 255 and masks of 0 and 1 read alike; a mask without any value above 0 is False
-    throughout. Raises `ImageError` as `read` does.
+    throughout. Raises `ImageError` as `read_image` does.
     """
-    mask = read(path).max(axis=-1)
+    mask = read_image(path).max(axis=-1)
     return mask > mask.max() / 2
 
 
-def _rgb(path, picture):
-    if picture.mode in ("I", "F"):
-        raise ImageError(path, f"expected 8 or 16 bits a channel. Received: 32 bits (mode {picture.mode})")
-    if picture.format == "TIFF" and picture.tag_v2.get(0x0112, 1) > 4 and picture.info.get("compression") == "raw":
+def _rgb(path, decoded):
+    if decoded.mode in ("I", "F"):
+        raise ImageError(path, f"expected 8 or 16 bits a channel. Received: 32 bits (mode {decoded.mode})")
+    if decoded.format == "TIFF" and decoded.tag_v2.get(0x0112, 1) > 4 and decoded.info.get("compression") == "raw":
         # Pillow decodes these at the size they will have once turned, which garbles them.
         raise ImageError(path, "an uncompressed TIFF that is stored turned; save it upright or compressed")
-    picture.load()
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray(((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8))
-    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
-    return np.array(picture.convert("RGB"))
+    decoded.load()
+    decoded = ImageOps.exif_transpose(decoded)
+    if decoded.mode.startswith("I;16"):
+        decoded = Image.fromarray(((np.asarray(decoded).astype(np.uint32) + 128) // 257).astype(np.uint8))
+    if decoded.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in decoded.info:
+        decoded = decoded.convert("RGBA")
+        decoded = Image.alpha_composite(Image.new("RGBA", decoded.size, (255, 255, 255, 255)), decoded)
+    return np.array(decoded.convert("RGB"))
 
 
 def _decode(path, use):
-    """``use(path, opened picture)``, with whatever goes wrong turned into an `ImageError`."""
+    """``use(path, opened image)``, with whatever goes wrong turned into an `ImageError`."""
     path = Path(path)
     try:
         if not path.exists():
             raise ImageError(path, "a link to a file that does not exist" if path.is_symlink() else "no such file")
         if path.is_dir():
-            raise ImageError(path, "expected a picture file. Received: a folder")
+            raise ImageError(path, "expected an image file. Received: a folder")
         if path.stat().st_size == 0:
             raise ImageError(path, "the file is empty (0 bytes)")
-        with Image.open(path, formats=_FORMATS) as picture:
-            width, height = picture.size
+        with Image.open(path, formats=_FORMATS) as opened:
+            width, height = opened.size
             if width * height > MAX_PIXELS:
                 raise _gigantic(path, f"{width} x {height}")
             if min(width, height) < MIN_SIDE:
                 raise ImageError(path, f"expected at least {MIN_SIDE} pixels a side. Received: {width} x {height}")
-            return use(path, picture)
+            return use(path, opened)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
         raise _gigantic(path, str(error)) from None
     except UnidentifiedImageError:
-        raise ImageError(path, "not a PNG, JPEG, BMP, TIFF or WebP picture") from None
+        raise ImageError(path, "not a PNG, JPEG, BMP, TIFF or WebP image") from None
     except PermissionError:
         raise ImageError(path, "no permission to read it") from None
     # Decoders raise what they like on damaged bytes (OSError, SyntaxError, struct.error, EOFError, ...).
@@ -107,21 +109,21 @@ def _gigantic(path, received):
     return ImageError(path, f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels. Received: {received}")
 
 
-def resize(picture, side):
+def resize(image, side):
     """Resizes to ``(side, side)`` by area when shrinking, bilinearly when growing; aspect is not kept.
 
     Computed in float32 and rounded, which any other runtime can repeat; OpenCV's own fixed-point
     arithmetic is one gray level off here and there.
     """
-    if picture.shape[:2] == (side, side):
-        return picture
-    shrinking = min(picture.shape[:2]) > side
+    if image.shape[:2] == (side, side):
+        return image
+    shrinking = min(image.shape[:2]) > side
     method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.rint(cv2.resize(picture.astype(np.float32), (side, side), interpolation=method)).astype(np.uint8)
+    return np.rint(cv2.resize(image.astype(np.float32), (side, side), interpolation=method)).astype(np.uint8)
 
 
-def read_all(paths, side, progress=None):
-    """Reads many pictures at one size, in parallel.
+def read_images(paths, side, progress=None):
+    """Reads many images at one size, in parallel.
 
     Returns:
         uint8 RGB of shape ``(len(paths), side, side, 3)``.
@@ -133,7 +135,7 @@ def read_all(paths, side, progress=None):
 
     def one(item):
         k, path = item
-        out[k] = resize(read(path), side)
+        out[k] = resize(read_image(path), side)
         if progress:
             progress(1)
 
@@ -142,13 +144,10 @@ def read_all(paths, side, progress=None):
     return out
 
 
-def write(path, picture):
-    """Writes a uint8 picture, ``(H, W)`` or RGB ``(H, W, 3)``, as PNG; the file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ok, data = cv2.imencode(".png", picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+def write_image(path, image):
+    """Writes a uint8 image, ``(H, W)`` or RGB ``(H, W, 3)``, as PNG; the file appears whole or not at all."""
+    ok, data = cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not ok:
         raise ImageError(path, "could not be encoded as PNG")
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(data.tobytes())
-    os.replace(unfinished, path)
+    with atomic_file(path) as file:
+        file.write(data)

@@ -1,26 +1,24 @@
-"""A folder of files, written whole or not at all, and refused when damaged.
+"""The folder of a saved detector: written whole or not at all, and refused when damaged.
 
-The folder of a detector holds ``model.keras``, ``references.npz`` (no pickles) and ``detector.json``, which
+It holds ``model.keras``, ``references.npz`` (no pickles) and ``detector.json``, which
 names the others with their SHA-256. The hashes find damage, not malice; that nothing in the folder can
-run code is what `_plain_layers` and ``safe_mode`` see to.
+run code is what `_check_layers` and ``safe_mode`` see to.
 """
 
 import hashlib
+import importlib.metadata
 import json
-import os
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 
-import keras
-import numpy as np
+from fsad.files import FsadError, atomic_folder, check_replaceable, sha256
 
-FORMAT = 1
-NAMES = ("model.keras", "references.npz")
+FORMAT = 2  # format 1 called `fraction` share; it is read too
+FILES = ("model.keras", "references.npz")
+_KIND = ("a detector", "detector.json")  # what `atomic_folder` may replace
 
 
-class DetectorError(ValueError):
+class DetectorError(FsadError, ValueError):
     """A detector folder that cannot be used. The message names the folder and the reason."""
 
     def __init__(self, folder, reason):
@@ -28,10 +26,9 @@ class DetectorError(ValueError):
         self.folder, self.reason = str(folder), reason
 
 
-def sha256(path):
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def check_writable(folder):
+    """Raises FileExistsError if `save` would refuse the folder: better known before a detector is fitted."""
+    check_replaceable(folder, *_KIND)
 
 
 def save(folder, model, arrays, note):
@@ -46,14 +43,16 @@ def save(folder, model, arrays, note):
     Raises:
         FileExistsError: the folder holds something else.
     """
-    with replacing(folder, "a detector", "detector.json") as unfinished:
-        model.save(unfinished / "model.keras")
-        np.savez_compressed(unfinished / "references.npz", **arrays)
-        versions = {"keras": keras.__version__, "numpy": np.__version__}
-        files = {name: sha256(unfinished / name) for name in NAMES}
+    import numpy as np
+
+    with atomic_folder(folder, *_KIND) as part:
+        model.save(part / "model.keras")
+        np.savez_compressed(part / "references.npz", **arrays)
+        versions = {name: importlib.metadata.version(name) for name in ("keras", "numpy")}
+        files = {name: sha256(part / name) for name in FILES}
         note = json.loads(json.dumps({"format": FORMAT, **note, "versions": versions, "files": files}))
         text = json.dumps({**note, "sha256": _digest(note)}, indent=1)
-        (unfinished / "detector.json").write_text(text + "\n", encoding="utf-8")
+        (part / "detector.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _digest(note):
@@ -62,49 +61,8 @@ def _digest(note):
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def write(path, data):
-    """Writes the bytes of one file, which appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(data)
-    os.replace(unfinished, path)
-
-
-class replacing:
-    """``with replacing(folder, what, mark) as unfinished``: a folder that takes the place of ``folder`` at the end.
-
-    An existing folder is only replaced if it is empty or holds ``mark``, the file by which ``what`` is known.
-    """
-
-    def __init__(self, folder, what, mark):
-        self.folder = Path(folder).resolve()  # a link stays, what it points to is replaced
-        occupied = self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir()))
-        if occupied and not (self.folder / mark).is_file():
-            raise FileExistsError(f"{folder}: expected nothing there, or {what} to replace. Received: other files")
-
-    def __enter__(self):
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.unfinished = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
-        return self.unfinished
-
-    def __exit__(self, failed, *_):
-        old = self.unfinished.with_name(self.unfinished.name + "-old")
-        try:
-            if not failed:
-                os.chmod(self.unfinished, 0o755)
-                if self.folder.exists():
-                    os.rename(self.folder, old)
-                os.rename(self.unfinished, self.folder)
-        finally:
-            if old.exists() and not self.folder.exists():
-                os.rename(old, self.folder)
-            for rubbish in (self.unfinished, old):
-                shutil.rmtree(rubbish, ignore_errors=True)
-
-
 def read_note(folder):
-    """``detector.json`` of a folder, once the files it names are found whole.
+    """``detector.json`` of a folder, once the files it names are known to be whole. Imports no Keras.
 
     Raises:
         DetectorError: missing, damaged, or written in a newer format.
@@ -119,14 +77,14 @@ def read_note(folder):
         raise DetectorError(folder, "expected the folder of a saved detector. Received: no detector.json") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from None
-    if number <= FORMAT and note.get("sha256") != _digest(note):
-        raise DetectorError(folder, "detector.json is damaged: its SHA-256 is not the one it names")
     if number > FORMAT:
         writer = note.get("fsad", "unknown")
         raise DetectorError(
             folder, f"expected format {FORMAT} or older. Received: {number}, by fsad {writer}; update fsad"
         )
-    for name in NAMES:
+    if note.get("sha256") != _digest(note):
+        raise DetectorError(folder, "detector.json is damaged: its SHA-256 is not the one it names")
+    for name in FILES:
         path = folder / name
         if not path.is_file():
             raise DetectorError(folder, f"expected {name}. Received: no such file")
@@ -138,7 +96,10 @@ def read_note(folder):
 def load(folder):
     """``(model, arrays, note)`` of a folder that `save` wrote; raises `DetectorError`."""
     note = read_note(folder)
-    _plain_layers(Path(folder))
+    _check_layers(Path(folder))
+    import keras
+    import numpy as np
+
     try:
         model = keras.models.load_model(Path(folder) / "model.keras", compile=False, safe_mode=True)
         with np.load(Path(folder) / "references.npz", allow_pickle=False) as file:
@@ -148,7 +109,7 @@ def load(folder):
     return model, arrays, note
 
 
-def _plain_layers(folder):
+def _check_layers(folder):
     """Refuses a model that names classes other than Keras's and ours, or carries Python code (Lambda)."""
     try:
         with zipfile.ZipFile(folder / "model.keras") as archive:
@@ -160,9 +121,9 @@ def _plain_layers(folder):
         item = waiting.pop()
         if isinstance(item, dict):
             module, name = item.get("module"), item.get("class_name")
-            ours = str(item.get("registered_name")).startswith("fsad>") and str(module).startswith("fsad.")
-            known = module is None or module == "keras" or str(module).startswith("keras.")
-            if name is not None and (name in ("Lambda", "__lambda__") or not (known or ours)):
+            of_fsad = str(item.get("registered_name")).startswith("fsad>") and str(module).startswith("fsad.")
+            of_keras = module is None or module == "keras" or str(module).startswith("keras.")
+            if name is not None and (name in ("Lambda", "__lambda__") or not (of_keras or of_fsad)):
                 raise DetectorError(folder, f"model.keras holds {module}.{name}, which fsad does not load")
             waiting += item.values()
         elif isinstance(item, list):

@@ -26,12 +26,12 @@ def rng():
 
 @pytest.fixture
 def real(request):
-    """``real("magnetic_tile")`` is that folder of real pictures; skips where it is absent."""
+    """``real("magnetic_tile")`` is that folder of real images; skips where it is absent."""
 
     def folder(name):
         root = os.environ.get("FSAD_DATA_DIR")
         if not root or not (Path(root) / name).is_dir():
-            pytest.skip(f"needs real pictures: FSAD_DATA_DIR with {name}/ in it")
+            pytest.skip(f"needs real images: FSAD_DATA_DIR with {name}/ in it")
         return Path(root) / name
 
     return folder
@@ -45,11 +45,12 @@ def tiny_recipe():
         import keras
 
         from fsad import augment, pairs, recipes, siamese
+        from fsad.optimizers import FusedAdam
 
         keras.utils.set_random_seed(seed)
-        picture = keras.Input((side, side, 3))
-        maps = keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(picture))
-        backbone = keras.Model(picture, maps, name="backbone")
+        image = keras.Input((side, side, 3))
+        maps = keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(image))
+        backbone = keras.Model(image, maps, name="backbone")
         backbone.trainable = not frozen
         features = keras.Input(backbone.output_shape[1:])
         embedding = keras.layers.Dense(dim, activation="sigmoid")(keras.layers.Flatten()(features))
@@ -58,12 +59,13 @@ def tiny_recipe():
             name="tiny",
             model=siamese.build(backbone, neck, siamese.distance_head(dim, distance)),
             weights="random",
-            side=side,
+            pairing=pairs.anchor_pairs,
             augment=augment.expand,
-            pair=pairs.senarathna,
-            learning_rate=1e-2,
-            batch_size=16,
+            loss=keras.losses.BinaryCrossentropy(),
+            optimizer=FusedAdam(1e-2),
+            batching="anchors",
             epochs=epochs,
+            references=pairs.anchors,
         )
 
     return build
@@ -71,7 +73,7 @@ def tiny_recipe():
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory):
-    """A small synthetic set in the MVTec AD layout: 24 good pictures, 2 of each of seven defects, 96 x 96."""
+    """A small synthetic set in the MVTec AD layout: 24 good images, 2 of each of seven defects, 96 x 96."""
     from fsad import synthetic
 
     return synthetic.write(tmp_path_factory.mktemp("data") / "parts", "metal", good=24, defective=2, size=96)
@@ -84,3 +86,21 @@ def fitted(parts):
 
     detector = fsad.Detector(backbone="filter_bank", side=96)
     return detector.fit(parts / "train" / "good", str(parts / "test" / "*" / "000.png"), progress=False)
+
+
+@pytest.fixture(scope="session")
+def exported(fitted, tmp_path_factory):
+    """``exported(format)`` is that export of ``fitted`` and what `fsad.export.export` says of it, converted once."""
+    from fsad import export
+
+    folder, results = tmp_path_factory.mktemp("export"), {}
+    names = {"saved_model": "model", "onnx": "model.onnx", "openvino": "model.xml", "litert": "model.tflite"}
+
+    def once(format):
+        if format in ("onnx", "openvino"):
+            pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}[format])
+        if format not in results:
+            results[format] = export.export(fitted, format, folder / names[format])
+        return folder / names[format], results[format]
+
+    return once

@@ -3,15 +3,15 @@ import numpy as np
 import pytest
 
 from fsad import attention, backbones, siamese
-from fsad.explain import attention as explained
+from fsad.explain.attention import attention_maps, has_attention
 
 
 def small():
-    """Two convolutions with a way around the second, as residual networks have."""
-    picture = keras.Input((16, 16, 3))
-    x = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="first")(picture)
+    """Two convolutions with a skip connection around the second, as in residual networks."""
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="first")(image)
     y = keras.layers.Conv2D(6, 3, padding="same", name="second")(x)
-    return keras.Model(picture, keras.layers.Add(name="sum")([x, y]), name="backbone")
+    return keras.Model(image, keras.layers.Add(name="sum")([x, y]), name="backbone")
 
 
 def test_the_mechanism_is_that_of_table_2():
@@ -34,22 +34,22 @@ def test_the_mechanism_is_that_of_table_2():
     assert sum(layer.count_params() for layer in layers) == expected
 
 
-def test_the_map_multiplies_the_features_on_every_way_that_leaves_the_layer(rng):
+def test_the_map_multiplies_the_features_on_every_branch_behind_the_layer(rng):
     backbone = small()
     model = attention.insert(backbone, "first")
-    pictures = rng.normal(size=(2, 16, 16, 3)).astype(np.float32)
+    images = rng.normal(size=(2, 16, 16, 3)).astype(np.float32)
     probe = keras.Model(model.input, [model.get_layer(n).output for n in ("first", attention.MAP)] + [model.output])
-    first, heat, out = (np.asarray(v) for v in probe(pictures))
-    attended = first * heat
-    assert heat.shape == (2, 16, 16, 1) and heat.min() > 0 and heat.max() < 1
+    first, attention_map, out = (np.asarray(v) for v in probe(images))
+    attended = first * attention_map
+    assert attention_map.shape == (2, 16, 16, 1) and attention_map.min() > 0 and attention_map.max() < 1
     assert np.allclose(out, attended + np.asarray(backbone.get_layer("second")(attended)), atol=1e-5)
 
 
-def test_saved_and_loaded_it_is_the_same(tmp_path, rng):
+def test_saving_and_loading_changes_nothing(tmp_path, rng):
     model = attention.insert(small(), "second")
     model.save(tmp_path / "m.keras")
-    pictures = rng.normal(size=(1, 16, 16, 3)).astype(np.float32)
-    assert np.array_equal(keras.models.load_model(tmp_path / "m.keras")(pictures), model(pictures))
+    images = rng.normal(size=(1, 16, 16, 3)).astype(np.float32)
+    assert np.array_equal(keras.models.load_model(tmp_path / "m.keras")(images), model(images))
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, rng):
         ("resnet50", "conv3_block1_out", (8, 8, 1)),
     ],
 )
-def test_attaches_to_any_backbone(name, layer, shape):
+def test_can_be_inserted_into_any_backbone(name, layer, shape):
     backbone, _ = backbones.build(name, "none", 64)
     model = attention.insert(backbone, layer)
     assert model.get_layer(attention.MAP).output.shape[1:] == shape and model.output_shape == backbone.output_shape
 
 
-def test_the_branch_is_a_convolution_and_its_mean(rng):
+def test_the_branch_is_the_mean_of_a_convolution(rng):
     branch = attention.branch((4, 5, 6))
     hidden = rng.normal(size=(2, 4, 5, 6)).astype(np.float32)
     kernel, bias = (np.asarray(w) for w in branch.get_layer("branch_convolution").weights)
@@ -75,27 +75,27 @@ def test_the_branch_is_a_convolution_and_its_mean(rng):
     assert np.allclose(branch(hidden), (hidden @ kernel[0, 0]).mean((1, 2)) + bias, atol=1e-5)
 
 
-def test_maps_of_a_two_picture_model(rng):
+def test_maps_of_a_two_input_model(rng):
     body = attention.insert(small(), "first")
     features = keras.Input(body.output_shape[1:])
     neck = keras.Model(features, keras.layers.GlobalAveragePooling2D()(features), name="neck")
     model = siamese.build(body, neck, siamese.bare_distance(6))
-    pictures = rng.integers(0, 256, (5, 16, 16, 3), np.uint8)
-    maps = explained.attention(model, pictures, batch_size=2)
-    assert maps.shape == (5, 16, 16) and explained.has_attention(model)
+    images = rng.integers(0, 256, (5, 16, 16, 3), np.uint8)
+    maps = attention_maps(model, images, batch_size=2)
+    assert maps.shape == (5, 16, 16) and has_attention(model)
     probe = keras.Model(body.input, body.get_layer(attention.MAP).output)
-    assert np.allclose(maps, probe(pictures.astype(np.float32))[..., 0], atol=1e-6)
+    assert np.allclose(maps, probe(images.astype(np.float32))[..., 0], atol=1e-6)
     plain = siamese.build(small(), neck, siamese.bare_distance(6))
     with pytest.raises(ValueError, match="one without"):
-        explained.attention(plain, pictures)
-    with pytest.raises(ValueError, match="at least one picture"):
-        explained.attention(model, pictures[:0])
+        attention_maps(plain, images)
+    with pytest.raises(ValueError, match="at least one image"):
+        attention_maps(model, images[:0])
 
 
-def test_refuses_layers_that_are_not_there_or_hold_no_maps():
+def test_rejects_unknown_layers_and_layers_without_maps():
     with pytest.raises(ValueError, match="Expected a layer of the backbone"):
         attention.insert(small(), "third")
-    picture = keras.Input((8, 8, 3))
-    flat = keras.Model(picture, keras.layers.Dense(3, name="dense")(keras.layers.Flatten()(picture)))
-    with pytest.raises(ValueError, match="feature maps"):
+    image = keras.Input((8, 8, 3))
+    flat = keras.Model(image, keras.layers.Dense(3, name="dense")(keras.layers.Flatten()(image)))
+    with pytest.raises(ValueError, match="feature map"):
         attention.insert(flat, "dense")

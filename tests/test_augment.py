@@ -4,10 +4,10 @@ import pytest
 from fsad import augment
 
 
-def test_the_eight_pictures_written_out():
-    picture = np.array([[1, 2], [3, 4]], np.uint8)[..., None].repeat(3, -1) * 10
-    shown = (augment.eightfold(picture).numpy()[..., 0] // 1).tolist()
-    assert dict(zip(augment.NAMES, shown, strict=True)) == {
+def test_the_eight_images_written_out():
+    image = np.array([[10, 20], [30, 40]], np.uint8)[..., None].repeat(3, -1)
+    views = augment.eightfold(image).numpy()[..., 0].tolist()
+    assert dict(zip(augment.NAMES, views, strict=True)) == {
         "original": [[10, 20], [30, 40]],
         "rotated 90 clockwise": [[30, 10], [40, 20]],
         "rotated 180": [[40, 30], [20, 10]],
@@ -19,18 +19,23 @@ def test_the_eight_pictures_written_out():
     }
 
 
+def test_the_four_mirrors_written_out():
+    image = np.array([[1, 2], [3, 4]])[None, ..., None]
+    views = [mirror(image)[0, ..., 0].tolist() for mirror in augment.MIRRORS]
+    assert views == [[[1, 2], [3, 4]], [[2, 1], [4, 3]], [[3, 4], [1, 2]], [[4, 3], [2, 1]]]
+
+
 def test_brightness_is_clipped():
     assert augment.eightfold(np.full((2, 2, 3), 250, np.uint8)).numpy()[6].max() == 255
 
 
-def test_picture_k_becomes_rows_8k_to_8k_plus_7(rng):
-    pictures = rng.integers(0, 256, (3, 4, 4, 3), np.uint8)
-    out = augment.expand(pictures)
-    assert out.shape == (24, 4, 4, 3) and out.dtype == np.uint8
-    assert (out[::8] == pictures).all()
-    assert (out[8:16] == augment.eightfold(pictures[1]).numpy()).all()
+def test_image_k_becomes_rows_8k_to_8k_plus_7(rng):
+    images = rng.integers(0, 256, (3, 4, 4, 3), np.uint8)
+    expanded = augment.expand(images).numpy()
+    assert expanded.shape == (24, 4, 4, 3) and expanded.dtype == np.uint8
+    assert (expanded[::8] == images).all() and (expanded[8:16] == augment.eightfold(images[1]).numpy()).all()
 
 
-def test_only_square_pictures():
+def test_only_square_images():
     with pytest.raises(ValueError, match="square"):
         augment.expand(np.zeros((1, 4, 5, 3), np.uint8))

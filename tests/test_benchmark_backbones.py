@@ -1,15 +1,11 @@
-import json
-import subprocess
-import sys
+from experiments import benchmark_backbones
 
 
-def test_measures_and_writes_json(tmp_path):
-    command = [sys.executable, "-m", "experiments.benchmark_backbones", f"--json={tmp_path / 'b.json'}"]
-    command += ["--backbones=custom_cnn", "--steps=1"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "38,964,545" in shown and "467.6 MB" in shown
-    (found,) = json.loads((tmp_path / "b.json").read_text())["backbones"]
-    assert found["parameters"] == 38_964_545 and 0 < found["latency_median_ms"] <= found["latency_p95_ms"]
-    assert found["pictures_per_second"] > 0 and found["epoch_seconds"] > 0
-    wrong = subprocess.run([*command, "--backbones=alexnet"], capture_output=True, text=True)
-    assert wrong.returncode != 0 and "alexnet" in wrong.stdout + wrong.stderr
+def test_a_backbone_is_measured_in_the_network_of_the_paper():
+    result = benchmark_backbones.measure("mobilenet", "float32", steps=1, repeats=2)
+    assert list(result) == list(benchmark_backbones.COLUMNS)
+    # MobileNet 0.75, 7 x 7 x 768 features and 4096 units; the frozen backbone counts 4 bytes per weight.
+    frozen, trained = 1_832_976, (7 * 7 * 768 + 1) * 4096 + 4097
+    assert result["parameters"] == frozen + trained
+    assert abs(result["size_megabytes"] - (4 * frozen + 12 * trained) / 1e6) < 0.01
+    assert result["latency_median_ms"] <= result["latency_p95_ms"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsad import cli
+from fsad import cli, inputs
+from fsad.inputs.layouts import list_images
 
 
 @pytest.fixture
@@ -21,11 +22,11 @@ def test_from_two_folders_to_a_report(parts, tmp_path, capsys):
             "--backbone=filter_bank", "--side=96", f"--inspect={parts}/test", f"--report={page}"]  # fmt: skip
     assert cli.main(call) == 0
     text = capsys.readouterr().out
-    assert "18 good and 7 defective" in text and "20 pictures:" in text and page.stat().st_size > 20_000
+    assert "18 good and 7 defective" in text and "20 images:" in text and page.stat().st_size > 20_000
     assert cli.main(["info", str(out)]) == 0
     assert "Threshold" in capsys.readouterr().out
     assert cli.main(["inspect", str(out), f"{parts}/test/hole", f"--report={page}", "--threshold=0"]) == 0
-    assert "2 pictures: 2 defective, 0 good" in capsys.readouterr().out
+    assert "2 images: 2 defective, 0 good" in capsys.readouterr().out
 
 
 def test_score_prints_and_writes_the_same_lines(fitted, detector, parts, tmp_path, capsys):
@@ -48,16 +49,16 @@ def test_forty_bad_files_among_a_hundred_good_ones(detector, parts, tmp_path, ca
     sound = sorted(parts.glob("t*/*/*.png"))
     for k in range(100):
         shutil.copy(sound[k % len(sound)], folder / f"ok{k:03d}.png")
-    picture, data = np.asarray(Image.open(sound[0])), sound[0].read_bytes()
+    image, data = np.asarray(Image.open(sound[0])), sound[0].read_bytes()
     for k in range(8):
         (folder / f"truncated{k}.png").write_bytes(data[: len(data) * (k + 1) // 10])
         (folder / f"empty{k}.png").touch()
-        (folder / f"text{k}.png").write_text("not a picture")
-        Image.fromarray(picture[:1, :1]).save(folder / f"one{k}.png")
+        (folder / f"text{k}.png").write_text("not an image")
+        Image.fromarray(image[:1, :1]).save(folder / f"one{k}.png")
         os.symlink(folder / "gone.png", folder / f"link{k}.png")
     Image.new("L", (12000, 12000)).save(folder / "gigantic.png")
-    Image.fromarray(picture[..., 0].astype(np.uint16) * 257).save(folder / "ok_16bit.png")
-    Image.fromarray(picture).convert("CMYK").save(folder / "ok_cmyk.jpg")
+    Image.fromarray(image[..., 0].astype(np.uint16) * 257).save(folder / "ok_16bit.png")
+    Image.fromarray(image).convert("CMYK").save(folder / "ok_cmyk.jpg")
     (folder / "forbidden.png").write_bytes(data)
     (folder / "forbidden.png").chmod(0)
     forbidden = not os.access(folder / "forbidden.png", os.R_OK)  # root may read everything
@@ -81,10 +82,10 @@ def test_file_names_need_not_be_text(detector, parts, tmp_path, capsys):
     assert cli.main(["inspect", detector, odd, f"--report={tmp_path}/r.html"]) == 0
 
 
-def test_a_day_without_a_good_part_is_doubted(detector, parts, capsys):
+def test_a_day_without_a_good_part_is_questioned(detector, parts, capsys):
     holes = [str(parts / "test" / "hole" / "001.png")] * 10
     assert cli.main(["score", detector, *holes]) == 0
-    assert "All 10 pictures lie above the threshold. Are light" in capsys.readouterr().err
+    assert "All 10 images were classified as defective. Check that lighting" in capsys.readouterr().err
     assert cli.main(["score", detector, *holes[:9]]) == 0
     assert "All" not in capsys.readouterr().err
 
@@ -97,8 +98,8 @@ def test_what_cannot_be_written_is_known_before_the_fit(parts, tmp_path, capsys)
 
 def test_explain_evaluate_export_and_check(detector, parts, tmp_path, capsys):
     assert cli.main(["explain", detector, f"{parts}/test/hole/001.png", f"--out={tmp_path}/why.png"]) == 0
-    with Image.open(tmp_path / "why.png") as picture:
-        assert picture.width > 600
+    with Image.open(tmp_path / "why.png") as figure:
+        assert figure.width > 600
     assert (
         cli.main(["explain", detector, f"{parts}/test/hole/001.png", f"--out={tmp_path}/s.png", "--method=saliency"])
         == 0
@@ -110,7 +111,7 @@ def test_explain_evaluate_export_and_check(detector, parts, tmp_path, capsys):
     assert cli.main(["export", detector, "--format=litert", f"--out={tmp_path}/m.tflite"]) == 0
     assert "differs by at most" in capsys.readouterr().out
     assert cli.main(["check", str(parts)]) == 0
-    assert "38 pictures" in capsys.readouterr().out
+    assert "38 images" in capsys.readouterr().out
 
 
 def test_draw(tmp_path, capsys):
@@ -126,11 +127,31 @@ def test_draw(tmp_path, capsys):
         ("info {0}", "no detector.json"),
         ("fit --good={0}/none/*.png --out={0}/d", "Received: none"),
         ("fit --good={0} --out={0}/d --inspect=x", "--inspect and --report together"),
-        ("fit --good={0} --out={0}/d --recipe=magic", "Expected a recipe among"),
-        ("draw {0}/x --texture=wood", "Expected --texture among"),
+        ("score {0}/d {0} --csv={0}", "expected a file to write"),
+        ("fit --good={0} --out={0}/d --recipe=magic", "invalid choice: 'magic'"),
+        ("draw {0}/x --texture=wood", "invalid choice: 'wood'"),
     ],
 )
 def test_errors_are_one_line_and_status_2(call, message, tmp_path, capsys):
     assert cli.main([word.format(tmp_path) for word in call.split()]) == 2
     err = capsys.readouterr().err
     assert message in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("call", "folders"),
+    [
+        ("score {0} {1}", ["test"]),
+        ("inspect {0} {1} --report={2}/r.html", ["test"]),
+        ("evaluate {0} {1}", ["test"]),
+        ("check {1}", ["test"]),
+        ("fit --good={3} --defect={4} --out={2}/d --backbone=filter_bank --side=96 --inspect={1} --report={2}/r.html",
+         ["good", "hole", "test"]),
+    ],
+)  # fmt: skip
+def test_a_verb_lists_its_inputs_once(call, folders, detector, parts, tmp_path, monkeypatch):
+    listed = []
+    monkeypatch.setattr(inputs, "list_images", lambda f, layout: listed.append(f.name) or list_images(f, layout))
+    names = (detector, parts / "test", tmp_path, parts / "train" / "good", parts / "test" / "hole")
+    assert cli.main([word.format(*names) for word in call.split()]) == 0
+    assert sorted(listed) == folders

@@ -6,9 +6,9 @@ import tensorflow as tf
 from fsad.layers import EuclideanDistance
 from fsad.losses import ContrastiveLoss, PairBalancedContrastiveLoss
 
-# Three pairs with D = 0.6, margin 1: same pulls by 0.36 / 2 = 0.18, different pushes by 0.4^2 / 2 = 0.08.
+# Three pairs with D = 0.6, margin 1: a pair of one class costs 0.36 / 2 = 0.18, another 0.4^2 / 2 = 0.08.
 D = np.full((3, 1), 0.6, np.float32)
-NORMAL, ABNORMAL, MIXED = [0, 1], [0, 0], [1, 1]  # different, and whether a normal picture is in it
+NORMAL, ABNORMAL, MIXED = [0, 1], [0, 0], [1, 1]  # different, and whether one image is normal
 
 
 def each(loss, labels, distances=D):
@@ -18,14 +18,14 @@ def each(loss, labels, distances=D):
 
 def test_contrastive_loss_by_hand():
     assert each(ContrastiveLoss(), [[0], [1], [1]], np.array([[0.6], [0.6], [1.3]], np.float32)) == pytest.approx(
-        [0.18, 0.08, 0]  # beyond the margin nothing pushes
+        [0.18, 0.08, 0]  # zero beyond the margin
     )
     assert each(ContrastiveLoss(margin=2), [[1]], D[:1]) == pytest.approx([1.4**2 / 2])
 
 
 def test_pair_balanced_loss_by_hand_for_each_type_of_pair():
-    found = each(PairBalancedContrastiveLoss(alpha=4, beta=2), [NORMAL, ABNORMAL, MIXED])
-    assert found == pytest.approx([0.18, 4 * 0.18, 2 * 0.08])
+    losses = each(PairBalancedContrastiveLoss(alpha=4, beta=2), [NORMAL, ABNORMAL, MIXED])
+    assert losses == pytest.approx([0.18, 4 * 0.18, 2 * 0.08])
 
 
 def test_pair_balanced_loss_with_weights_of_one_is_the_contrastive_loss():
@@ -37,7 +37,7 @@ def test_pair_balanced_loss_with_weights_of_one_is_the_contrastive_loss():
 @pytest.mark.parametrize(
     "loss", [ContrastiveLoss(dtype="float64"), PairBalancedContrastiveLoss(alpha=4, beta=2, dtype="float64")]
 )
-def test_gradient_is_that_of_finite_differences_and_finite_at_distance_zero(loss, rng):
+def test_gradient_matches_finite_differences_and_is_finite_at_distance_zero(loss, rng):
     first, second = rng.normal(size=(2, 3, 4))
     first[0] = second[0]  # distance 0, where the root has no slope
     labels = np.array([[0], [1], [1]] if type(loss) is ContrastiveLoss else [NORMAL, ABNORMAL, MIXED], float)
@@ -60,7 +60,7 @@ def test_gradient_is_that_of_finite_differences_and_finite_at_distance_zero(loss
         assert gradient[k, j] == pytest.approx(numeric, abs=1e-6)
 
 
-def test_refuses_shapes_that_would_broadcast_and_settings_without_sense():
+def test_rejects_shapes_that_would_broadcast_and_invalid_settings():
     with pytest.raises(ValueError, match=r"labels of shape \(P, 1\).*Received: \(3,\) and \(3, 1\)"):
         ContrastiveLoss()(np.zeros(3), D)
     with pytest.raises(ValueError, match=r"labels of shape \(P, 2\)"):
@@ -71,6 +71,6 @@ def test_refuses_shapes_that_would_broadcast_and_settings_without_sense():
         PairBalancedContrastiveLoss(alpha=-1)
 
 
-def test_comes_back_from_its_configuration():
+def test_round_trip_through_the_configuration():
     loss = keras.losses.deserialize(keras.losses.serialize(PairBalancedContrastiveLoss(0.5, 3, 2)))
     assert (loss.margin, loss.alpha, loss.beta) == (0.5, 3, 2)

@@ -1,4 +1,4 @@
-"""The notebooks as committed: complete, small, about synthetic pictures; and one of them run."""
+"""The notebooks as committed: complete, small, about synthetic images; and one of them run."""
 
 import ast
 import json
@@ -33,9 +33,10 @@ def test_a_notebook_was_run_whole_and_defines_nothing(path):
     assert "synthetic" in source and 'os.environ.get("FSAD_DATA_DIR")' in source
 
 
-def test_your_own_pictures_runs_without_weights_or_data(tmp_path, monkeypatch):
-    """The first notebook on a smaller set, without network: as the bank of filters sees it."""
-    book = nbformat.read(FOLDER / "1_your_own_pictures.ipynb", 4)
+@pytest.mark.slow
+def test_your_own_images_runs_without_weights_or_data(tmp_path, monkeypatch):
+    """The first notebook on a smaller set, without network: as the filter bank sees it."""
+    book = nbformat.read(FOLDER / "1_your_own_images.ipynb", 4)
     script = "\n".join(cell.source for cell in code(book))
     assert "good=60, defective=6" in script
     script = script.replace("good=60, defective=6", "good=40, defective=4").replace(

@@ -2,11 +2,11 @@ import time
 
 import pytest
 
-from experiments import race
+from experiments.benchmarks import race
 
 
 def sleeper(turns, seconds, units):
-    turns.tell(slept=seconds)
+    turns.report(slept=seconds)
     turns.repeat(lambda: time.sleep(seconds), units)
 
 
@@ -23,8 +23,8 @@ def hungry(turns):
     turns.repeat(lambda: bytearray(200_000_000), 1)
 
 
-def test_contenders_take_turns_and_tell():
-    done = []
+def test_implementations_take_turns_and_report():
+    rounds = []
     contenders = {
         "slow": (sleeper, (0.05, 1)),
         "absent": (absent, ()),
@@ -32,9 +32,9 @@ def test_contenders_take_turns_and_tell():
         "broken": (broken, ()),
         "hungry": (hungry, ()),
     }
-    found = race.race(contenders, 2, lambda: done.append(1))
-    assert list(found) == list(contenders) and len(found["slow"].seconds) == 2
-    assert found["slow"].each == pytest.approx(10 * found["fast"].each, rel=0.5)  # ten units in the same time
-    assert found["slow"].facts == {"slept": 0.05} and found["slow"].spread < 1
-    assert found["absent"].missing == "it is not installed" and found["broken"].missing.startswith("ValueError")
-    assert 190 < found["hungry"].megabytes - found["slow"].megabytes < 260
+    entries = race.race(contenders, 2, lambda: rounds.append(1))
+    assert list(entries) == list(contenders) and len(entries["slow"].seconds) == 2
+    assert entries["slow"].each == pytest.approx(10 * entries["fast"].each, rel=0.5)  # ten units in the same time
+    assert entries["slow"].facts == {"slept": 0.05} and entries["slow"].spread < 1
+    assert entries["absent"].missing == "it is not installed" and entries["broken"].missing.startswith("ValueError")
+    assert 190 < entries["hungry"].megabytes - entries["slow"].megabytes < 260

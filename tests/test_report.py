@@ -3,19 +3,20 @@ import dataclasses
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fsad import metrics, pictures, report
-from fsad.pictures import Finding
+from fsad import Prediction, inputs, metrics, report
+from fsad.inputs import Sample
 
 NASTY = '</script><img src=x onerror="document.title=1">'
 
 
 def write(fitted, given, path, **options):
-    found = pictures.find(given)
-    return report.write(path, fitted, fitted.stream(given, maps=True), len(found), **options)
+    samples = inputs.find(given)
+    return report.write(path, fitted, fitted.stream(samples, details=True), len(samples), **options)
 
 
 def data(path):
@@ -23,23 +24,23 @@ def data(path):
     return json.loads(text)
 
 
-def test_page_holds_every_finding_worst_first_and_nothing_from_outside(fitted, parts, tmp_path):
-    kept = write(fitted, [parts / "test", parts / "none.png"], tmp_path / "r.html", title="line 3")
-    assert len(kept) == 21 and all(f.picture is None and f.map is None for f in kept)
+def test_page_ranks_every_prediction_and_has_nothing_from_outside(fitted, parts, tmp_path):
+    predictions = write(fitted, [parts / "test", parts / "none.png"], tmp_path / "r.html", title="line 3")
+    assert len(predictions) == 21 and all(p.image is None and p.anomaly_map is None for p in predictions)
     page, items = (tmp_path / "r.html").read_text(), data(tmp_path / "r.html")["items"]
     scores = [item["score"] for item in items if "score" in item]
     assert scores == sorted(scores, reverse=True) and len(items) == 21 and items[-1]["error"] == "no such file"
     assert sum(item.get("used", False) for item in items) == 7  # those the detector was fitted with
     assert not re.search(r'(?:src|href)="?(?:https?:)?//', page) and "line 3" in page
     assert "default-src 'none'" in page
-    jpeg = base64.b64decode(items[0]["picture"].split(",")[1])
+    jpeg = base64.b64decode(items[0]["image"].split(",")[1])
     assert jpeg[:2] == b"\xff\xd8"
 
 
 def test_names_are_escaped(fitted, tmp_path, rng):
-    picture = rng.integers(0, 256, (96, 96, 3), np.uint8)
-    finding = Finding(NASTY, 0.5, "good", 0.6, 0, np.zeros((6, 6), np.float32), picture=picture)
-    report.write(tmp_path / "r.html", fitted, [finding], 1, title=NASTY)
+    image, anomaly_map = rng.integers(0, 256, (96, 96, 3), np.uint8), np.zeros((6, 6), np.float32)
+    prediction = Prediction(Sample(Path(NASTY)), 0.5, "good", 0.6, 0, anomaly_map, image=image)
+    report.write(tmp_path / "r.html", fitted, [prediction], 1, title=NASTY)
     page = (tmp_path / "r.html").read_text()
     assert "<img src=x" not in page and data(tmp_path / "r.html")["items"][0]["name"] == NASTY
 
@@ -73,25 +74,30 @@ def opened(browser, path):
 
 
 def test_moving_the_threshold_moves_everything(fitted, parts, tmp_path, browser):
-    kept = write(fitted, parts / "test", tmp_path / "r.html")
+    predictions = write(fitted, parts / "test", tmp_path / "r.html")
     ask = opened(browser, tmp_path / "r.html")
 
     def text(name):
         return ask(f"document.getElementById('{name}').textContent")
 
-    assert int(text("n-defective")) == sum(f.verdict == "defective" for f in kept)
-    cut = sorted(f.score for f in kept)[2] + 1e-6
-    ask("set(arguments[0])", cut)
+    assert int(text("n-defective")) == sum(p.verdict == "defective" for p in predictions)
+    limit = sorted(p.score for p in predictions)[2] + 1e-6
+    ask("set(arguments[0])", limit)
     assert int(text("n-good")) == 3 and int(text("n-defective")) == 17
     assert len(browser.find_elements("css selector", ".item.defective")) == 17
-    assert f"--threshold={cut:.3g}"[:14] in text("flag")
+    assert f"--threshold={limit:.3g}"[:14] in text("flag")
     cells = [int(c.text) for c in browser.find_elements("css selector", "#confusion td") if c.text.isdigit()]
     assert sum(cells) == 20 - 7  # without those the detector was fitted with
     used = {item["name"] for item in data(tmp_path / "r.html")["items"] if item["used"]}
-    tested = [f for f in kept if f.name not in used]
-    expected = [[sum(f.label == y and (f.score > cut) == c for f in tested) for c in (True, False)] for y in (1, 0)]
-    assert cells == expected[0] + expected[1]
-    assert text("auroc") == f"AUROC {metrics.auroc([f.label for f in tested], [f.score for f in tested]):.3f}"
+    tested = [p for p in predictions if p.name not in used]
+    labels, scores = [p.sample.label for p in tested], [p.score for p in tested]
+    called = [
+        [(y, s > limit) for y, s in zip(labels, scores, strict=True)].count((y, c))
+        for y in (1, 0)
+        for c in (True, False)
+    ]
+    assert cells == called
+    assert text("auroc") == f"AUROC {metrics.auroc(labels, scores):.3f}"
 
 
 def test_filters_and_keyboard(fitted, parts, tmp_path, browser):
@@ -126,10 +132,10 @@ def test_filters_and_keyboard(fitted, parts, tmp_path, browser):
     assert ask("threshold") > value
 
 
-def test_two_thousand_pictures_do_not_freeze_it(fitted, parts, tmp_path, browser):
-    (finding,) = fitted.stream(parts / "test" / "hole" / "001.png", maps=True)
+def test_two_thousand_images_do_not_freeze_it(fitted, parts, tmp_path, browser):
+    (prediction,) = fitted.stream(parts / "test" / "hole" / "001.png", details=True)
     rng = np.random.default_rng(0)
-    many = (dataclasses.replace(finding, name=f"part {k}", score=float(s)) for k, s in enumerate(rng.random(2000)))
+    many = (dataclasses.replace(prediction, score=float(s)) for s in rng.random(2000))
     report.write(tmp_path / "r.html", fitted, many, 2000)
     ask = opened(browser, tmp_path / "r.html")
     assert len(browser.find_elements("css selector", ".item")) < 400  # the rest comes as one scrolls

@@ -1,54 +1,47 @@
 import numpy as np
 import pytest
 
-from fsad import cli, commands, export
+from fsad import cli, export
+from fsad.commands import shared
 from fsad.export import runtime
 
 
-@pytest.fixture
-def detector(fitted):
-    yield fitted
-    fitted.use(None, "tensorflow")  # as it was: the others use it too
-
-
-def test_every_runtime_scores_the_same_and_the_fastest_is_used(detector, parts):
+def test_every_runtime_scores_the_same_and_the_fastest_is_taken(fitted, parts):
     pytest.importorskip("openvino")
-    expected = detector.inspect(parts / "test")
-    chosen = runtime.choose(detector, given=parts / "test")
-    assert set(chosen.milliseconds) | set(chosen.refused) == {"tensorflow", "openvino", "openvino bfloat16"}
-    assert chosen.milliseconds[chosen.name] == min(chosen.milliseconds.values())
-    assert detector.runtime == chosen.name and chosen.name in str(chosen)
-    for name, judge in runtime.judges(detector, ("openvino", "onnx")).items():
-        detector.use(judge, name)
-        for found, want in zip(detector.inspect(parts / "test"), expected, strict=True):
-            assert found.score == pytest.approx(want.score, abs=1e-5) and found.verdict == want.verdict
-            assert found.nearest == want.nearest and np.allclose(found.map, want.map, atol=1e-4)
+    expected = fitted.inspect(parts / "test")
+    choice = runtime.choose(fitted, given=parts / "test")
+    assert set(choice.milliseconds) | set(choice.refused) == {"tensorflow", "openvino", "openvino bfloat16"}
+    assert choice.milliseconds[choice.name] == min(choice.milliseconds.values()) and choice.name in str(choice)
+    other = fitted.with_runtime("openvino", parts / "test")
+    assert (other.runtime, fitted.runtime) == ("openvino", "tensorflow")
+    for received, wanted in zip(other.inspect(parts / "test"), expected, strict=True):
+        assert received.score == pytest.approx(wanted.score, abs=1e-5) and received.verdict == wanted.verdict
+        assert received.nearest == wanted.nearest
+        assert np.allclose(received.anomaly_map, wanted.anomaly_map, atol=1e-4)
 
 
-def test_a_runtime_that_scores_otherwise_is_refused(detector, monkeypatch):
-    right = detector.traced()
-
+def test_a_runtime_that_scores_otherwise_is_refused(fitted, monkeypatch):
     def shifted(by):
-        return lambda pictures: {k: np.asarray(v) + by for k, v in right(pictures).items()}
+        return lambda images: {name: np.asarray(values) + by for name, values in fitted.scorer(images).items()}
 
-    monkeypatch.setattr(runtime, "judges", lambda d, names: {"tensorflow": right, "near": shifted(1e-4)})
+    monkeypatch.setattr(runtime, "functions", lambda d, names: {"tensorflow": d.scorer, "near": shifted(1e-4)})
     monkeypatch.setattr(runtime, "TOLERANCE", 1e-5)
-    chosen = runtime.choose(detector)
-    assert chosen.name == "tensorflow" and chosen.refused["near"] == pytest.approx(1e-4, rel=0.01)
-    monkeypatch.setattr(runtime, "judges", lambda d, names: {"near": shifted(1e-4)})
-    with pytest.raises(export.ExportError, match=r"near: 0\.0001 apart"):
-        runtime.choose(detector)
+    choice = runtime.choose(fitted)
+    assert choice.name == "tensorflow" and choice.refused["near"] == pytest.approx(1e-4, rel=0.01)
+    monkeypatch.setattr(runtime, "functions", lambda d, names: {"near": shifted(1e-4)})
+    with pytest.raises(export.ExportError, match=r"near: 0\.0001 of difference"):
+        runtime.choose(fitted)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="Expected runtimes among"):
-        runtime.judges(detector, ["abacus"])
+        runtime.functions(fitted, ["abacus"])
 
 
 def test_the_command_says_which_runtime_it_took(fitted, parts, tmp_path, capsys, monkeypatch):
     folder = str(fitted.save(tmp_path / "detector"))
     call = ["score", folder, f"{parts}/test/hole"]
-    assert cli.main(call) == 0  # two pictures: not worth looking for another
+    assert cli.main(call) == 0  # two images: not worth looking for another
     plain = capsys.readouterr()
-    monkeypatch.setattr(commands, "MANY", 2)
+    monkeypatch.setattr(shared, "MANY", 2)
     monkeypatch.setattr(runtime, "installed", lambda: ("tensorflow",))
     assert cli.main(call) == 0
     chosen = capsys.readouterr()

@@ -1,124 +1,106 @@
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
-from fsad import backbones, pairs, recipes, siamese
+from fsad import pairs, siamese
+from fsad.layers import EuclideanDistance, NearestPatch
 
 
 @pytest.fixture
-def pictures(rng):
+def images(rng):
     return rng.integers(0, 256, (9, 16, 16, 3)).astype(np.float32)
 
 
-def test_parts_are_named_and_swapping_the_pictures_changes_nothing(tiny_recipe, pictures):
+def test_parts_are_named_and_swapping_the_images_changes_nothing(tiny_recipe, images):
     model = tiny_recipe().model
     assert [part.name for part in siamese.parts(model)] == ["backbone", "neck", "distance"]
-    assert [i.name for i in model.inputs] == ["anchor", "picture"]
-    there, back = model([pictures[:4], pictures[4:8]]), model([pictures[4:8], pictures[:4]])
+    assert [tensor.name for tensor in model.inputs] == ["anchor", "image"]
+    there, back = model([images[:4], images[4:8]]), model([images[4:8], images[:4]])
     assert np.allclose(there, back) and there.shape == (4, 1)
-    assert np.ptp(model([pictures[:4], pictures[:4]])) < 1e-6  # distance 0 whatever the picture
+    assert np.ptp(model([images[:4], images[:4]])) < 1e-6  # distance 0 whatever the image
 
 
-def test_indexed_gives_the_outputs_of_the_two_picture_model(tiny_recipe, pictures):
+def test_indexed_gives_the_outputs_of_the_two_input_model(tiny_recipe, images):
     model = tiny_recipe().model
     index = np.array([[0, 1], [5, 2], [3, 3], [8, 0]], np.int32)
-    expected = model([pictures[index[:, 0]], pictures[index[:, 1]]])
-    assert np.allclose(siamese.indexed(model)([pictures, index]), expected, atol=1e-6)
-    features = np.asarray(siamese.parts(model).backbone(pictures))
+    expected = model([images[index[:, 0]], images[index[:, 1]]])
+    assert np.allclose(siamese.indexed(model)([images, index]), expected, atol=1e-6)
+    features = np.asarray(siamese.parts(model).backbone(images))
     assert np.allclose(siamese.indexed(model, features=True)([features, index]), expected, atol=1e-6)
-    embeddings = np.asarray(siamese.embedder(model)(pictures))
-    assert embeddings.shape == (9, 6)
 
 
-def test_training_by_index_pairs_equals_training_by_two_pictures(rng):
-    """The paper's own network: 10 steps of Adam both ways leave weights within 1e-5."""
-    pictures = rng.integers(0, 256, (6, 100, 100, 3), np.uint8)
-    index, labels = pairs.senarathna(2)
-    models = []
-    for _ in range(2):
-        keras.utils.set_random_seed(0)
-        models.append(recipes.senarathna().model)
-    by_index, by_two = siamese.indexed(models[0]), models[1]
-    by_index.compile(keras.optimizers.Adam(1e-4), loss="binary_crossentropy")
-    by_two.compile(keras.optimizers.Adam(1e-4), loss="binary_crossentropy")
-    data = pairs.dataset(pictures, index, labels, 2, np.random.default_rng(1))
-    by_index.fit(data, epochs=5, shuffle=False, verbose=0)
-    order = np.random.default_rng(1)
-    for _ in range(5):
-        for rows, local, y in pairs.batches(index, labels, 2, order):
-            shown = pictures[rows].astype(np.float32)
-            by_two.train_on_batch([shown[local[:, 0]], shown[local[:, 1]]], y)
-    keras.utils.set_random_seed(0)
-    start = recipes.senarathna().model
-    trained, other, start = (m.get_weights() for m in (*models, start))
-    assert max(np.abs(a - b).max() for a, b in zip(trained, other, strict=True)) < 1e-5
-    assert max(np.abs(a - b).max() for a, b in zip(trained, start, strict=True)) > 5e-4  # it did train
+def test_training_by_index_pairs_equals_training_by_two_inputs(tiny_recipe, images):
+    """10 steps of Adam both ways leave the same weights."""
+    by_index, by_two, start = (tiny_recipe().model for _ in range(3))
+    index, labels = pairs.anchor_pairs([0, 0, 0, 0, 1, 1])
+    trained = siamese.indexed(by_index)
+    for model in (trained, by_two):
+        model.compile(keras.optimizers.Adam(1e-2), loss="binary_crossentropy")
+    for (batch, local), y in pairs.dataset(images, index, labels, "pairs", 2, 5, np.random.default_rng(1)):
+        trained.train_on_batch([batch, local], y)
+        by_two.train_on_batch([batch.numpy()[local[:, 0]], batch.numpy()[local[:, 1]]], y)
+    after, other, before = (model.get_weights() for model in (by_index, by_two, start))
+    assert max(np.abs(a - b).max() for a, b in zip(after, other, strict=True)) < 1e-5
+    assert max(np.abs(a - b).max() for a, b in zip(after, before, strict=True)) > 0.05  # it did train
 
 
-def test_saved_and_loaded_in_a_fresh_process_scores_are_identical(tiny_recipe, pictures, tmp_path):
+def test_embedding_in_batches_is_the_embedder(tiny_recipe, images):
+    model = tiny_recipe().model
+    embeddings = siamese.embed(model, images.astype(np.uint8), batch_size=4)
+    assert embeddings.shape == (9, 6) and np.allclose(embeddings, siamese.embedder(model)(images), atol=1e-6)
+    assert siamese.embed(model, images[:0]).shape == (0, 6)
+
+
+def test_on_features_is_the_same_comparison_from_the_feature_maps_on(tiny_recipe, images):
+    model = tiny_recipe().model
+    features = [siamese.parts(model).backbone(batch) for batch in (images[:4], images[4:8])]
+    np.testing.assert_allclose(siamese.on_features(model)(features), model([images[:4], images[4:8]]), rtol=1e-6)
+
+
+def test_a_saved_model_has_its_parts_and_scores_again(tiny_recipe, images, tmp_path):
     model = tiny_recipe().model
     model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "pictures.npy", pictures)
-    np.save(tmp_path / "scores.npy", np.asarray(model([pictures[:4], pictures[4:8]])))
-    script = (
-        "import sys, numpy as np, keras, fsad.layers, fsad.siamese as s;"
-        "f = sys.argv[1]; m = keras.saving.load_model(f + '/model.keras'); p = np.load(f + '/pictures.npy');"
-        "assert [x.name for x in s.parts(m)] == ['backbone', 'neck', 'distance'];"
-        "assert (np.asarray(m([p[:4], p[4:8]])) == np.load(f + '/scores.npy')).all()"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert [part.name for part in siamese.parts(loaded)] == ["backbone", "neck", "distance"]
+    assert np.array_equal(loaded([images[:4], images[4:8]]), model([images[:4], images[4:8]]))
 
 
-@pytest.mark.parametrize("distance", siamese.DISTANCES)
-def test_distances_share_one_interface(distance, rng):
-    head = siamese.distance_head(5, distance)
+def test_heads_by_hand():
+    origin, point = np.zeros((1, 2), np.float32), np.array([[0.3, 0.4]], np.float32)
+    assert float(siamese.bare_distance(2)([origin, point])[0, 0]) == pytest.approx(0.5)
+    assert float(siamese.bare_distance(2)([origin, 10 * point])[0, 0]) == pytest.approx(5)
+    assert float(siamese.clipped_distance(2)([origin, 10 * point])[0, 0]) == 1
+    sigmoid = 1 / (1 + np.exp(-0.5))  # the unit starts at weight 1 and bias 0
+    assert float(siamese.distance_head(2, "euclidean")([origin, point])[0, 0]) == pytest.approx(sigmoid)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_whatever_the_seed_a_head_of_one_number_grows_with_the_distance(distance, rng):
     a, b = rng.normal(size=(2, 3, 5)).astype(np.float32)
-    score = np.asarray(head([a, b]))
-    assert score.shape == (3, 1) and ((score > 0) & (score < 1)).all()
-    if distance != "l1":  # one number: no seed may turn the score around
-        for seed in range(5):
-            keras.utils.set_random_seed(seed)
-            head = siamese.distance_head(5, distance)
-            assert (np.asarray(head([a, a])) < np.asarray(head([a, b]))).all()
+    for seed in range(5):
+        keras.utils.set_random_seed(seed)
+        head = siamese.distance_head(5, distance)
+        assert (np.asarray(head([a, a])) < np.asarray(head([a, b]))).all()
+
+
+def test_the_distance_layer_and_its_units(tiny_recipe):
+    layer, units = siamese.distance_layer(tiny_recipe(distance="euclidean").model)
+    assert isinstance(layer, EuclideanDistance) and [unit.name for unit in units] == ["dissimilarity"]
+    maps, neck = keras.Input((4, 4, 3)), keras.Input((4, 4, 3))
+    parts = keras.Model(maps, maps, name="backbone"), keras.Model(neck, neck, name="neck")
+    layer, units = siamese.distance_layer(siamese.build(*parts, siamese.patch_distance((4, 4, 3), 0.2, 2)))
+    assert isinstance(layer, NearestPatch) and (layer.fraction, layer.window, units) == (0.2, 2, [])
 
 
 def test_wrong_parts_are_refused(tiny_recipe):
-    backbone, neck, distance = siamese.parts(tiny_recipe().model)
+    backbone, neck, _ = siamese.parts(tiny_recipe().model)
     with pytest.raises(ValueError, match="named 'backbone'"):
-        siamese.build(neck, backbone, distance)
+        siamese.build(neck, backbone, siamese.bare_distance(6))
     with pytest.raises(ValueError, match="Expected a model with layers"):
         siamese.parts(backbone)
     with pytest.raises(ValueError, match="l1, euclidean, cosine"):
         siamese.distance_head(5, "manhattan")
-
-
-def test_size_counts_twelve_bytes_a_trained_parameter_and_four_a_frozen_one(tiny_recipe):
-    model = tiny_recipe().model
-    trained = model.count_params()
-    assert siamese.size_megabytes(model) == pytest.approx(12 * trained / 1e6)
-    model.get_layer("backbone").trainable = False
-    frozen = model.get_layer("backbone").count_params()
-    assert siamese.size_megabytes(model) == pytest.approx((12 * (trained - frozen) + 4 * frozen) / 1e6)
-
-
-# Table II of Senarathna and Wijesinghe (2025) prints 467 MB, 1.47 GB, 5.03 GB and 363 MB.
-@pytest.mark.parametrize(
-    ("backbone", "megabytes"),
-    [("custom_cnn", 467.6), ("vgg19", 1473.5), ("resnet50", 5027.0), ("inception_v3", 362.1)],
-)
-def test_the_paper_s_model_sizes_come_out(backbone, megabytes):
-    # Counted on the parts: the dense layer of ResNet50's neck alone would fill 1.6 GB.
-    body, _ = backbones.build(backbone, weights="none")
-    features = int(np.prod(body.output_shape[1:]))
-    dense, head = (features + 1) * 4096, 4097
-    assert siamese.size_megabytes(body) + 12 * (dense + head) / 1e6 == pytest.approx(megabytes, abs=0.06)
-
-
-def test_on_features_is_the_same_comparison_from_the_feature_maps_on(tiny_recipe, rng):
-    model = tiny_recipe().model
-    pictures = rng.integers(0, 256, (2, 5, 16, 16, 3)).astype(np.float32)
-    features = [siamese.parts(model).backbone(p) for p in pictures]
-    np.testing.assert_allclose(siamese.on_features(model)(features), model(list(pictures)), rtol=1e-6)
+    first, second = keras.Input((6,)), keras.Input((6,))
+    other = keras.Model([first, second], keras.layers.Subtract()([first, second]), name="distance")
+    with pytest.raises(ValueError, match=r"Expected a distance of fsad.layers.*Received: Subtract"):
+        siamese.distance_layer(siamese.build(backbone, neck, other))

@@ -1,21 +1,22 @@
 import numpy as np
 import pytest
 
-from fsad import datasets, splits
+from fsad import splits
+from fsad.inputs import Dataset, Sample, load, with_groups
 
 
-def dataset(groups_good, groups_bad, kinds=("cut", "hole")):
-    good = [datasets.Sample(f"g{k}", 0, "good", group=g) for k, g in enumerate(groups_good)]
-    bad = [datasets.Sample(f"d{k}", 1, kinds[k % len(kinds)], group=g) for k, g in enumerate(groups_bad)]
-    return datasets.Dataset("here", "test", tuple(good + bad))
+def dataset(groups_good, groups_defective, kinds=("cut", "hole")):
+    good = [Sample(f"g{k}", 0, "good", group=g) for k, g in enumerate(groups_good)]
+    defective = [Sample(f"d{k}", 1, kinds[k % len(kinds)], group=g) for k, g in enumerate(groups_defective)]
+    return Dataset("folder", "test", tuple(good + defective))
 
 
 def roles(shots):
     return (shots.anchors, shots.good, shots.defective)
 
 
-def test_shots_hold_each_part_once_and_the_test_set_none_of_them(rng):
-    # Each part was photographed three times; part 0 is both among the good and the defective pictures.
+def test_shots_contain_each_part_once_and_the_test_set_none_of_them(rng):
+    # Each part was photographed three times; part 0 is among the good and the defective images.
     parts = dataset([k // 3 for k in range(60)], [0] + [100 + k // 3 for k in range(30)])
     for _ in range(20):
         shots = splits.sample_shots(parts, rng, anchors=3, good=4, defective=4)
@@ -28,42 +29,42 @@ def test_shots_hold_each_part_once_and_the_test_set_none_of_them(rng):
         assert sorted(s.kind for s in shots.defective) == ["cut", "cut", "hole", "hole"]
 
 
-def test_held_out_type_is_only_tested(rng):
+def test_a_held_out_type_is_only_in_the_test_set(rng):
     shots = splits.sample_shots(dataset(range(40), range(100, 130)), rng, 4, 4, 4, hold_out="hole", test_per_class=10)
     assert {s.kind for s in shots.defective} == {"cut"}
     assert {s.kind for s in shots.test} == {"good", "cut", "hole"} and len(shots.test) == 20
 
 
-def test_the_good_test_pictures_can_have_a_number_of_their_own(rng):
+def test_the_number_of_good_test_images_can_be_set(rng):
     shots = splits.sample_shots(dataset(range(40), range(100, 130)), rng, 4, 4, 4, test_per_class=10, test_good=25)
     labels = [s.label for s in shots.test]
     assert labels.count(0) == 25 and labels.count(1) == 10
 
 
-def test_one_seed_one_draw():
+def test_the_same_seed_draws_the_same_shots():
     first, second = (
         splits.sample_shots(dataset(range(40), range(100, 130)), np.random.default_rng(3)) for _ in range(2)
     )
     assert first == second
 
 
-def test_shots_that_cannot_be_had(rng):
+def test_rejects_shots_that_the_data_set_cannot_supply(rng):
     with pytest.raises(ValueError, match=r"expected 8 distinct defective parts. Received: 1"):
         splits.sample_shots(dataset(range(40), [7] * 30), rng)
     with pytest.raises(ValueError, match="hold_out"):
         splits.sample_shots(dataset(range(40), range(100, 130)), rng, hold_out="rust")
-    classes = tuple(datasets.Sample(f"{k}", k % 2, ("faulty", "fine")[k % 2], group=k) for k in range(50))
+    samples = tuple(Sample(f"{k}", k % 2, ("faulty", "fine")[k % 2], group=k) for k in range(50))
     with pytest.raises(ValueError, match=r"named good, ok or normal .* Received: faulty, fine"):
-        splits.sample_shots(datasets.Dataset("here", "classes", classes), rng)
+        splits.sample_shots(Dataset("folder", "classes", samples), rng)
     with pytest.raises(ValueError, match="with_groups"):
-        splits.sample_shots(dataset([-1] * 40, [-1] * 30), rng)
+        splits.sample_shots(dataset([None] * 40, ["tile 7"] * 30), rng)
 
 
 @pytest.mark.data
 def test_two_exposures_of_one_tile_never_face_each_other(real, rng):
-    tiles = datasets.with_groups(datasets.load(real("magnetic_tile")))
+    tiles = with_groups(load(real("magnetic_tile")))
     assert tiles.counts() == {"blowhole": 115, "break": 85, "crack": 57, "fray": 32, "good": 952, "uneven": 103}
-    # Found by eye: six photographs of one tile each; of the first, three crops differ in size by a half.
+    # Identified by eye: six photographs of one tile each; three crops of the first are smaller by a half.
     for tile in ((9473, 9496, 9508, 9520, 9549, 9594), (1810, 1836, 1855, 1877, 1903, 1965)):
         names = tuple(f"num_{number}.jpg" for number in tile)
         assert len({s.group for s in tiles.samples if s.path.name.endswith(names)}) == 1
@@ -76,34 +77,28 @@ def test_two_exposures_of_one_tile_never_face_each_other(real, rng):
 
 
 def classes(labels, groups):
-    return datasets.Dataset(
-        "here",
-        "classes",
-        tuple(
-            datasets.Sample(f"{k}", int(y), f"class{y}", group=int(g))
-            for k, (y, g) in enumerate(zip(labels, groups, strict=True))
-        ),
-    )
+    numbered = enumerate(zip(labels, groups, strict=True))
+    return Dataset("folder", "classes", tuple(Sample(f"{k}", int(y), f"class{y}", group=g) for k, (y, g) in numbered))
 
 
-def test_by_class_keeps_shares_and_groups(rng):
+def test_by_class_preserves_proportions_and_groups(rng):
     labels = np.repeat([0, 1, 2], [100, 60, 40])
-    groups = np.arange(200) // 2  # pictures come in twos
-    train, validation, test = splits.by_class(classes(labels, groups), rng)
+    groups = np.arange(200) // 2  # two images of each part
+    train, validation, test = splits.by_class(classes(labels, groups.tolist()), rng)
     parts = [train, validation, test]
     assert sorted(np.concatenate(parts).tolist()) == list(range(200))
     assert [len(p) for p in parts] == pytest.approx([144, 16, 40], abs=2)
-    for some, other in ((0, 1), (0, 2), (1, 2)):
-        assert not set(groups[parts[some]]) & set(groups[parts[other]])
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        assert not set(groups[parts[first]]) & set(groups[parts[second]])
     assert np.bincount(labels[test]) == pytest.approx([20, 12, 8], abs=2)
 
 
-def test_by_class_refuses_what_has_no_classes(rng):
+def test_by_class_rejects_other_data(rng):
     with pytest.raises(ValueError, match="with_groups"):
-        splits.by_class(classes([0, 1], [-1, -1]), rng)
-    with pytest.raises(ValueError, match="one over a whole number"):
+        splits.by_class(classes([0, 1], [None, None]), rng)
+    with pytest.raises(ValueError, match="1 divided by a whole number"):
         splits.by_class(classes([0, 1], [0, 1]), rng, test=0.3)
-    with pytest.raises(ValueError, match="expected 5 pictures of some class"):
+    with pytest.raises(ValueError, match="expected at least 5 images of one class"):
         splits.by_class(classes([0, 1] * 4, range(8)), rng)
-    with pytest.raises(ValueError, match="one folder a class"):
+    with pytest.raises(ValueError, match="one folder per class"):
         splits.by_class(dataset(range(40), range(100, 130)), rng)

@@ -5,67 +5,92 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fsad import metrics, pairs, recipes, scoring, siamese, synthetic, training
+from fsad import metrics, recipes, scoring, siamese, synthetic, training
 
 
-def spotted(rng, n, spot, side=16):
-    pictures = rng.integers(90, 110, (n, side, side, 3), np.uint8)
+def spotted(rng, count, spot, side=16):
+    images = rng.integers(90, 110, (count, side, side, 3), np.uint8)
     if spot:
-        for p in pictures:
+        for image in images:
             y, x = rng.integers(2, side - 6, 2)
-            p[y : y + 4, x : x + 4] = 250
-    return pictures
+            image[y : y + 4, x : x + 4] = 250
+    return images
+
+
+def shots(rng, count):
+    """``(images, labels)``: ``count`` anchors, as many good and as many defective images."""
+    images = np.concatenate([spotted(rng, 2 * count, False), spotted(rng, count, True)])
+    return images, np.repeat([0, 1], [2 * count, count])
 
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_learns_to_tell_spotted_from_plain(tiny_recipe, rng, frozen):
     recipe = tiny_recipe(epochs=30, frozen=frozen)
     before = recipe.model.get_layer("backbone").get_weights()
-    losses = training.fit(recipe, spotted(rng, 4, False), spotted(rng, 4, False), spotted(rng, 4, True), rng)
+    losses = training.fit(recipe, *shots(rng, 4), rng)
     assert len(losses) == 30 and losses[-1] < losses[0]
     test = np.concatenate([spotted(rng, 20, False), spotted(rng, 20, True)])
     references = scoring.embed(recipe.model, spotted(rng, 4, False))
-    scores = scoring.compare(recipe.model, scoring.embed(recipe.model, test), references).mean(1)
+    scores = scoring.score(recipe.model, scoring.embed(recipe.model, test), references)
     assert metrics.auroc([0] * 20 + [1] * 20, scores) > 0.9
     after = recipe.model.get_layer("backbone").get_weights()
     assert frozen == all((a == b).all() for a, b in zip(before, after, strict=True))
 
 
 def test_one_seed_one_training(tiny_recipe):
-    def once(seed):
-        rng = np.random.default_rng(seed)
-        recipe = tiny_recipe(seed=seed, epochs=2)
-        pictures = [spotted(np.random.default_rng(9), 2, spot) for spot in (False, False, True)]
-        return training.fit(recipe, *pictures, rng), recipe.model.get_weights()
+    images, labels = shots(np.random.default_rng(9), 2)
 
-    (first, a), (second, b), (other, _) = once(0), once(0), once(1)
-    assert first == second and first != other
-    assert all((x == y).all() for x, y in zip(a, b, strict=True))
+    def once(seed):
+        recipe = tiny_recipe(seed=seed, epochs=2)
+        return training.fit(recipe, images, labels, np.random.default_rng(seed)), recipe.model.get_weights()
+
+    (first, weights), (second, again), (other, _) = once(0), once(0), once(1)
+    assert first == second != other
+    assert all((a == b).all() for a, b in zip(weights, again, strict=True))
+
+
+def test_a_recipe_can_be_trained_twice(tiny_recipe, rng):
+    """The optimiser of a recipe is copied, since one remembers the variables it was built for."""
+    recipe = tiny_recipe(epochs=5)
+    images, labels = shots(rng, 2)
+    first, second = (training.fit(recipe, images, labels, rng) for _ in range(2))
+    assert second[0] < first[0] and not recipe.optimizer.built
+
+
+def test_the_a_th_augmented_image_meets_the_a_th():
+    images, index, labels = np.array([1, 2, 3]), np.array([[0, 1], [0, 2]], np.int32), np.array([[0.0], [1.0]])
+    images, index, labels = training._augmented(lambda x: np.repeat(x, 2) + [0, 10] * 3, images, index, labels)
+    assert images[index].tolist() == [[1, 2], [11, 12], [1, 3], [11, 13]]
+    assert labels.tolist() == [[0], [0], [1], [1]] and index.dtype == np.int32
+
+
+def test_the_paper_trains_on_128_pairs(tiny_recipe, rng):
+    recipe = tiny_recipe()
+    images, labels = shots(rng, 8)
+    images, index, pair_labels = training._augmented(recipe.augment, images, *recipe.pairing(labels, None, rng))
+    assert len(images) == 192 and len(index) == 128 and pair_labels.sum() == 64
 
 
 def test_bfloat16_is_for_training_only(tiny_recipe, rng):
     recipe = tiny_recipe(epochs=2)
-    pictures = [spotted(rng, 2, spot) for spot in (False, False, True)]
-    training.fit(recipe, *pictures, rng, precision="mixed_bfloat16")
+    training.fit(recipe, *shots(rng, 2), rng, precision="mixed_bfloat16")
     layers = [layer for part in ("backbone", "neck") for layer in recipe.model.get_layer(part).layers]
     assert {layer.dtype_policy.name for layer in layers} == {"float32"}
     assert {w.dtype for w in recipe.model.get_weights()} == {np.dtype("float32")}
     with pytest.raises(ValueError, match="precision"):
-        training.fit(recipe, *pictures, rng, precision="float16")
+        training.fit(recipe, *shots(rng, 2), rng, precision="float16")
 
 
-def test_bfloat16_gradients_point_where_float32_ones_do(rng):
+def test_bfloat16_gradients_point_where_float32_ones_do():
     """Embeddings rounded to bfloat16 would be equal where they differ, and pass no gradient at all."""
-    import tensorflow as tf
-
-    recipe = recipes.senarathna()
-    pictures = [synthetic.draw("leather", "good", np.random.default_rng(k), size=100)[0] for k in range(4)]
-    pictures = tf.constant(np.stack(pictures), tf.float32)
-    model, index = siamese.indexed(recipe.model), tf.constant([[0, 2], [1, 3]])
-    gradients = {}
+    keras.utils.set_random_seed(0)
+    recipe = recipes.senarathna.build(side=72)
+    images = [synthetic.draw("leather", "good", np.random.default_rng(k), size=72)[0] for k in range(4)]
+    images, index = tf.constant(np.stack(images), tf.float32), tf.constant([[0, 2], [1, 3]])
+    model, gradients = siamese.indexed(recipe.model), {}
     for precision in ("float32", "mixed_bfloat16"):
-        with training._computing_in(precision, recipe.model), tf.GradientTape() as tape:
-            out = model([pictures, index])
+        with training._computing_in(precision, siamese.parts(recipe.model).backbone), tf.GradientTape() as tape:
+            out = model([images, index])
         gradients[precision] = [g.numpy().ravel() for g in tape.gradient(out, recipe.model.trainable_variables)]
     pairs = zip(recipe.model.trainable_variables, *gradients.values(), strict=True)
     cosines = {v.path: a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for v, a, b in pairs}
@@ -73,57 +98,81 @@ def test_bfloat16_gradients_point_where_float32_ones_do(rng):
     assert any((a != b).any() for a, b in zip(*gradients.values(), strict=True))  # bfloat16 was used
 
 
-def test_fused_adam_is_adam(rng):
-    start, pulls = rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(5, 4, 3)).astype(np.float32)
-    ends = []
-    for kind in (training.FusedAdam, keras.optimizers.Adam):
-        weights = keras.Variable(start)
-        optimizer = kind(0.1, global_clipnorm=1.0)
-        for pull in pulls:
-            optimizer.apply([tf.constant(pull)], [weights])
-        ends.append(weights.numpy())
-        assert int(optimizer.iterations) == 5
-    assert np.allclose(*ends, atol=1e-6) and not np.allclose(ends[0], start, atol=0.1)
+def test_shapes_and_labels_that_do_not_fit_are_refused(tiny_recipe, rng):
+    images, labels = shots(rng, 2)
+    with pytest.raises(ValueError, match=r"Expected images \(n, 16, 16, 3\).*Received: \(6, 16, 15, 3\)"):
+        training.fit(tiny_recipe(), images[:, :, :15], labels, rng)
+    with pytest.raises(ValueError, match=r"a label of each. .* and 5 labels"):
+        training.fit(tiny_recipe(), images, labels[:5], rng)
+    features = np.zeros((6, 14, 14, 4), np.float32)  # are for a frozen backbone
+    with pytest.raises(ValueError, match=r"Received: \(6, 14, 14, 4\)"):
+        training.fit(tiny_recipe(), features, labels, rng)
 
 
-def test_roles_of_different_number_are_refused(tiny_recipe, rng):
-    with pytest.raises(ValueError, match="Expected defective of shape"):
-        training.fit(tiny_recipe(), spotted(rng, 2, False), spotted(rng, 2, False), spotted(rng, 3, True), rng)
+def test_a_loss_that_is_not_finite_is_an_error(tiny_recipe, rng):
+    recipe = tiny_recipe()
+    recipe.loss = lambda y_true, y_pred: y_pred * np.nan
+    with pytest.raises(FloatingPointError, match="nan after 1 epochs"):
+        training.fit(recipe, *shots(rng, 2), rng)
 
 
 def test_fast_precision_goes_by_the_processor(monkeypatch):
-    for said, expected in (("avx2 avx512_bf16", "mixed_bfloat16"), ("avx2 avx512f", "float32"), (OSError(), "float32")):
+    flags = (("avx2 avx512_bf16", "mixed_bfloat16"), ("avx2 avx512f", "float32"), (OSError(), "float32"))
+    for read_text, expected in flags:
         training.fast_precision.cache_clear()
-        read = unittest.mock.Mock(**{"side_effect" if isinstance(said, OSError) else "return_value": said})
-        monkeypatch.setattr(training.Path, "read_text", read)
+        monkeypatch.setattr(training.Path, "read_text", unittest.mock.Mock(side_effect=[read_text]))
         assert training.fast_precision() == expected
     training.fast_precision.cache_clear()
 
 
-def test_given_pairs_frozen_features_and_validation(rng):
-    """Two kinds of picture, told apart by colour; features computed once give the weights that pictures give."""
-    recipe, other = (recipes.livieris("custom_cnn", "none", frozen=True, side=64, learning_rate=1e-2, batch_size=8,
-                                      epochs=6, patience=2) for _ in "ab")  # fmt: skip
+def two_colours(rng, count):
+    """Images of two classes that differ in colour, and their labels."""
+    labels = np.arange(count) % 2
+    images = rng.integers(0, 60, (count, 64, 64, 3)) + 150 * labels[:, None, None, None] * [1, 0, 1]
+    return images.astype(np.uint8), labels
+
+
+def test_given_pairs_features_computed_once_and_validation(rng):
+    """Features of a frozen backbone, given in place of the images, train the same weights."""
+    recipe, other = (
+        recipes.livieris.build("custom_cnn", "none", frozen=True, side=64, learning_rate=1e-2, batch_size=8, epochs=6,
+                               patience=2)
+        for _ in range(2)
+    )  # fmt: skip
     other.model.set_weights(recipe.model.get_weights())
-    kinds = np.arange(24) % 2
-    pictures = (rng.integers(0, 60, (24, 64, 64, 3)) + 150 * kinds[:, None, None, None] * [1, 0, 1]).astype(np.uint8)
-    index, labels = pairs.livieris(kinds, np.arange(24), rng)
-    told, held_out = np.arange(0, 48, 2), np.arange(1, 48, 2)
-    features = recipe.model.get_layer("backbone").predict(pictures, verbose=0)
-    for which, given in ((recipe, pictures), (other, features)):
-        training.fit_pairs(which, given, index[told], labels[told], np.random.default_rng(0),
-                           (index[held_out], labels[held_out]))  # fmt: skip
+    images, labels = two_colours(rng, 24)
+    index, pair_labels = recipe.pairing(labels, np.arange(24), rng)
+    train, validation = (index[::2], pair_labels[::2]), (index[1::2], pair_labels[1::2])
+    features = recipe.model.get_layer("backbone").predict(images, verbose=0)
+    for one, given in ((recipe, images), (other, features)):
+        training.fit(one, given, labels, np.random.default_rng(0), pairs=train, validation=validation)
     for a, b in zip(recipe.model.get_weights(), other.model.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-    embeddings = scoring.embed(recipe.model, pictures)
-    found = recipe.model.get_layer("distance")([embeddings[index[:, 0]], embeddings[index[:, 1]]]).numpy()
-    assert ((found > 0.5) == labels).mean() > 0.9
+    embeddings = scoring.embed(recipe.model, images)
+    dissimilarity = recipe.model.get_layer("distance")([embeddings[index[:, 0]], embeddings[index[:, 1]]])
+    assert ((np.asarray(dissimilarity) > 0.5) == pair_labels).mean() > 0.9
 
 
-def test_the_sigmoid_unit_starts_at_the_distances(rng):
-    recipe = recipes.livieris("custom_cnn", "none", frozen=True, side=64, learning_rate=1e-9, batch_size=8, epochs=1)
-    pictures = rng.integers(0, 256, (10, 64, 64, 3)).astype(np.uint8)
-    index, labels = pairs.livieris(np.arange(10) % 2, np.arange(10), rng)
-    training.fit_pairs(recipe, pictures, index, labels, rng)
-    out = recipe.model([pictures[index[:, 0]].astype(np.float32), pictures[index[:, 1]].astype(np.float32)])
-    assert np.median(out) == pytest.approx(0.5, abs=0.01)
+class Worsening(keras.callbacks.Callback):
+    """Makes the validation loss worse from the third epoch on."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_loss"] = [0.5, 0.4, 0.6, 0.7, 0.8][epoch]
+
+
+def test_training_stops_after_patience_epochs_without_a_better_validation_loss(tiny_recipe, rng):
+    recipe = tiny_recipe(epochs=5)
+    recipe.augment, recipe.patience = None, 2
+    images, labels = shots(rng, 2)
+    pairs = recipe.pairing(labels, None, rng)
+    losses = training.fit(recipe, images, labels, rng, pairs=pairs, validation=pairs, callbacks=[Worsening()])
+    assert len(losses) == 4
+
+
+def test_groups_reach_the_pairing(tiny_recipe, rng):
+    recipe = tiny_recipe()
+    for groups, expected in ((None, [0, 1, 2, 3, 4, 5]), (np.array([0, 0, 1, 1, 2, 2]), [0, 0, 1, 1, 2, 2])):
+        recipe.pairing = unittest.mock.Mock(side_effect=InterruptedError)
+        with pytest.raises(InterruptedError):
+            training.fit(recipe, *shots(rng, 2), rng, groups=groups)
+        assert recipe.pairing.call_args.args[1].tolist() == expected

@@ -1,4 +1,4 @@
-"""The attention map of a network that has one (Takimoto et al. 2022): not asked afterwards, but used by it."""
+"""The attention map of a network that has one (Takimoto et al. 2022): part of the prediction, not computed after it."""
 
 import keras
 import numpy as np
@@ -8,29 +8,29 @@ from fsad.attention import MAP
 
 
 def has_attention(model):
-    """Whether an attention mechanism (`fsad.attention.insert`) is in the backbone of a two-picture model."""
+    """Whether the backbone of a two-input model has an attention mechanism (`fsad.attention.insert`)."""
     return MAP in [layer.name for layer in siamese.parts(model).backbone.layers]
 
 
-def attention(model, pictures, batch_size=16):
-    """Attention maps.
+def attention_maps(model, images, batch_size=16):
+    """Attention maps of images.
 
     Args:
-        model: a two-picture model with attention.
-        pictures: RGB ``(n, side, side, 3)`` in [0, 255].
-        batch_size: pictures at once.
+        model: a two-input model with attention.
+        images: RGB ``(n, side, side, 3)`` in [0, 255].
+        batch_size: images per batch.
 
     Returns:
-        float32 ``(n, h, w)``, in (0, 1): what the features of that place are multiplied by.
+        float32 ``(n, h, w)`` in (0, 1): the factor that multiplies the features at each position.
 
     Raises:
-        ValueError: no attention in the model, or no picture.
+        ValueError: the model has no attention, or there is no image.
     """
     if not has_attention(model):
         raise ValueError("Expected a model with an attention mechanism. Received: one without")
-    if not len(pictures):
-        raise ValueError("Expected at least one picture. Received: none")
+    if not len(images):
+        raise ValueError("Expected at least one image. Received: none")
     backbone = siamese.parts(model).backbone
-    maps = keras.Model(backbone.input, backbone.get_layer(MAP).output)
-    found = [maps(np.asarray(pictures[k : k + batch_size], np.float32)) for k in range(0, len(pictures), batch_size)]
-    return np.concatenate([np.asarray(f)[..., 0] for f in found])
+    probe = keras.Model(backbone.input, backbone.get_layer(MAP).output)
+    batches = [probe(np.asarray(images[k : k + batch_size], np.float32)) for k in range(0, len(images), batch_size)]
+    return np.concatenate([np.asarray(batch)[..., 0] for batch in batches])

@@ -4,34 +4,34 @@ import tensorflow as tf
 
 
 def score(detector, shift=0.0):
-    """``pictures`` uint8 ``(n, side, side, 3)`` -> ``score``, ``confidence``, ``defective`` and, for patches, ``map``.
+    """``images`` uint8 ``(n, side, side, 3)`` -> ``score``, ``confidence``, ``defective``; of patches ``anomaly_map``.
 
     ``shift`` is taken off the score first.
     """
     threshold = detector.threshold
 
-    def score(pictures):
-        found = detector.judge(pictures)
-        score = found["score"] - shift
+    def score(images):
+        comparison = detector.compare(images)
+        score = comparison.score - shift
         out = {
             "score": score,
             "confidence": tf.sigmoid(tf.abs(score - threshold.value) / threshold.scale),
             "defective": tf.cast(score > threshold.value, tf.int32),
         }
-        return out | ({"map": found["map"]} if "map" in found else {})
+        return out if comparison.anomaly_map is None else {**out, "anomaly_map": comparison.anomaly_map}
 
-    return tf.function(score, input_signature=[_signature(detector, "pictures")])
+    return tf.function(score, input_signature=[_signature(detector, "images")])
 
 
 def similarity(detector):
-    """``anchor``, ``picture``, uint8 ``(n, side, side, 3)`` -> ``dissimilarity`` and ``similarity`` = 1 - that."""
+    """``anchor``, ``image``, uint8 ``(n, side, side, 3)`` -> ``dissimilarity`` and ``similarity`` = 1 - that."""
 
-    def similarity(anchor, picture):
-        pair = [tf.cast(anchor, tf.float32), tf.cast(picture, tf.float32)]
-        apart = detector.model(pair, training=False)[:, 0]
-        return {"dissimilarity": apart, "similarity": 1 - apart}
+    def similarity(anchor, image):
+        pair = [tf.cast(anchor, tf.float32), tf.cast(image, tf.float32)]
+        dissimilarity = detector.model(pair, training=False)[:, 0]
+        return {"dissimilarity": dissimilarity, "similarity": 1 - dissimilarity}
 
-    return tf.function(similarity, input_signature=[_signature(detector, "anchor"), _signature(detector, "picture")])
+    return tf.function(similarity, input_signature=[_signature(detector, "anchor"), _signature(detector, "image")])
 
 
 def score_encoded(detector):

@@ -1,8 +1,8 @@
 """LiteRT (TensorFlow Lite), for phones and boards: float32, or int8 after calibration.
 
 Int8 quantises the backbone; what compares stays in float32, since the distances of neighbours are
-smaller than its steps. Noise of rounding makes every picture a little more distant: the median of that,
-over the calibration pictures, is taken off the score, so that the threshold stays where it was.
+smaller than its steps. Noise of rounding makes every image a little more distant: the median of that,
+over the calibration images, is taken off the score, so that the threshold stays where it was.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from fsad import storage
 from fsad.export import graph, saved_model
+from fsad.files import atomic_file
 
 # What neck and distance are made of; everything else a backbone has is quantised.
 _FLOAT = ("FULLY_CONNECTED", "BATCH_MATMUL", "REDUCE_MAX", "REDUCE_MIN", "TOPK_V2", "SUB", "ABS", "SUM", "SQUARE",
@@ -21,7 +21,7 @@ _FLOAT = ("FULLY_CONNECTED", "BATCH_MATMUL", "REDUCE_MAX", "REDUCE_MIN", "TOPK_V
 
 
 def write(detector, path, representative=None):
-    """Writes the ``.tflite`` file; returns pictures -> scores by what was written.
+    """Writes the ``.tflite`` file; returns images -> scores by what was written.
 
     Args:
         representative: uint8 ``(n, side, side, 3)`` to calibrate int8 on; float32 if None.
@@ -30,11 +30,12 @@ def write(detector, path, representative=None):
         with _converter(detector) as converter:
             data = converter.convert()
     else:
-        expected = np.concatenate([detector.judge(p[None])["score"].numpy() for p in representative])
+        expected = np.concatenate([detector.compare(image[None]).score.numpy() for image in representative])
         plain = _runner(model_content=_quantised(detector, representative, 0.0))
-        shift = np.median(np.concatenate([plain(p[None]) for p in representative]) - expected)
+        shift = np.median(np.concatenate([plain(image[None]) for image in representative]) - expected)
         data = _quantised(detector, representative, float(shift))
-    storage.write(path, data)
+    with atomic_file(path) as file:
+        file.write(data)
     return _runner(model_path=str(path))
 
 
@@ -49,7 +50,7 @@ def _quantised(detector, representative, shift):
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(_FLOAT))
     with _converter(detector, shift) as converter:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ({"pictures": p[None]} for p in representative)
+        converter.representative_dataset = lambda: ({"images": image[None]} for image in representative)
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
         )
@@ -60,7 +61,7 @@ def _runner(**source):
     from ai_edge_litert.interpreter import Interpreter
 
     run = Interpreter(**source, num_threads=os.cpu_count()).get_signature_runner("score")
-    return lambda pictures: run(pictures=pictures)["score"].reshape(-1)
+    return lambda images: run(images=images)["score"].reshape(-1)
 
 
 def remove(path):

@@ -1,18 +1,18 @@
 """ONNX, for ONNX Runtime and what else reads it."""
 
-from fsad import storage
 from fsad.export import graph
+from fsad.files import atomic_file
 
 OPSET = 17
 
 
 def write(detector, path):
-    """Writes the ``.onnx`` file; returns pictures -> scores by what was written."""
+    """Writes the ``.onnx`` file; returns images -> scores by what was written."""
     import onnxruntime
 
     convert(path, graph.score(detector))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda pictures: session.run(["score"], {"pictures": pictures})[0]
+    return lambda images: session.run(["score"], {"images": images})[0]
 
 
 def convert(path, function):
@@ -20,7 +20,8 @@ def convert(path, function):
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
-    storage.write(path, model.SerializeToString())
+    with atomic_file(path) as file:
+        file.write(model.SerializeToString())
 
 
 def remove(path):

@@ -12,7 +12,7 @@ from fsad.export import graph, saved_model
 
 
 def write(detector, path):
-    """Writes both files; returns pictures -> scores by what was written."""
+    """Writes both files; returns images -> scores by what was written."""
     import openvino
 
     if path.suffix != ".xml":
@@ -25,7 +25,7 @@ def write(detector, path):
         os.replace(Path(folder) / "model.bin", path.with_suffix(".bin"))
         os.replace(Path(folder) / "model.xml", path)
     run = compiled(path)
-    return lambda pictures: run(pictures)["score"]
+    return lambda images: run(images)["score"]
 
 
 def convert(detector, function):
@@ -38,7 +38,7 @@ def convert(detector, function):
 
 
 def compiled(model, bfloat16=False):
-    """A model, or the path of one, ready to run on the CPU; uint8 pictures -> outputs by name."""
+    """A model, or the path of one, ready to run on the CPU; uint8 images -> outputs by name."""
     import openvino
 
     precision = {"INFERENCE_PRECISION_HINT": "bf16"} if bfloat16 else {"EXECUTION_MODE_HINT": "ACCURACY"}

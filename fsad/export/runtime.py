@@ -1,4 +1,4 @@
-"""Which of the runtimes that are installed scores a detector's pictures fastest, in this process.
+"""Which of the runtimes that are installed scores a detector's images fastest, in this process.
 
 TensorFlow always does. OpenVINO is tried in float32 and in bfloat16, and ONNX Runtime where there is no OpenVINO: its
 conversion takes up to a minute. A runtime is only taken if its scores are within `TOLERANCE` of TensorFlow's and
@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +18,27 @@ from fsad import export
 from fsad.export import onnx, openvino
 
 RUNTIMES = ("tensorflow", "openvino", "openvino bfloat16", "onnx")
-TOLERANCE = 1e-3  # largest difference of a score that is taken for the same
-BATCH = 8  # pictures at a time, as `fsad.Detector.stream` takes them
-PROBES = 32  # pictures that scores are compared on
+TOLERANCE = 1e-3  # largest difference of a score that counts as the same
+BATCH = 8  # images at a time, as `fsad.Detector.stream` takes them
+PROBES = 32  # images that scores are compared on
 REPEATS = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """``name``: the runtime taken; ``milliseconds``: a picture, median, of each that scores the same; ``refused``: the
-    largest difference of a score of each that does not."""
+    """``name``: the runtime taken; ``function``: what it computes, as `fsad.Detector.scorer`; ``milliseconds``: per
+    image, median, of each that scores the same; ``refused``: the largest difference of a score of each that does not.
+    """
 
     name: str
-    milliseconds: dict
-    refused: dict
+    function: Callable = dataclasses.field(repr=False)
+    milliseconds: dict = dataclasses.field(default_factory=dict)
+    refused: dict = dataclasses.field(default_factory=dict)
 
     def __str__(self):
         times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in self.milliseconds.items())
         others = "".join(f"; {name} moves scores by {by:.1g}" for name, by in self.refused.items())
-        return f"{self.name} ({times} a picture{others})"
+        return f"{self.name} ({times} per image{others})"
 
 
 def installed():
@@ -46,8 +49,8 @@ def installed():
     return ("tensorflow", "onnx") if there["onnxruntime"] and there["tf2onnx"] else ("tensorflow",)
 
 
-def judges(detector, names=None):
-    """Each runtime's function, uint8 ``(n, side, side, 3)`` -> arrays as `fsad.Detector.judge` gives tensors.
+def functions(detector, names=None):
+    """Each runtime's function, as `fsad.Detector.scorer`.
 
     Args:
         detector: fitted.
@@ -58,19 +61,19 @@ def judges(detector, names=None):
     """
     names = installed() if names is None else names
     if unknown := set(names) - set(RUNTIMES):
-        raise ValueError(f"Expected runtimes among {', '.join(RUNTIMES)}. Received: {sorted(unknown)}")
+        raise ValueError(f"Expected runtimes among {', '.join(RUNTIMES)}. Received: {', '.join(sorted(unknown))}")
     made = {}
     try:
         if "tensorflow" in names:
-            made["tensorflow"] = detector.traced()
+            made["tensorflow"] = detector.scorer
         if any(name.startswith("openvino") for name in names):
-            model = openvino.convert(detector, detector.traced())
+            model = openvino.convert(detector, detector.scorer)
             for name in names:
                 if name.startswith("openvino"):
                     made[name] = _named(openvino.compiled(model, bfloat16=name.endswith("bfloat16")))
         if "onnx" in names:
             with tempfile.TemporaryDirectory() as folder:
-                onnx.convert(Path(folder) / "model.onnx", detector.traced())
+                onnx.convert(Path(folder) / "model.onnx", detector.scorer)
                 made["onnx"] = session(Path(folder) / "model.onnx")
     except ImportError as error:
         raise export.ExportError(f"a runtime is not installed ({error}): pip install 'fsad[export]'") from None
@@ -78,11 +81,11 @@ def judges(detector, names=None):
 
 
 def choose(detector, names=None, given=None):
-    """Lets a detector score by the fastest runtime from here on.
+    """The fastest runtime whose scores are the same; the detector stays as it is (`fsad.Detector.with_runtime`).
 
     Args:
-        detector, names: as `judges` takes them. A single name is taken without being timed, unless its scores differ.
-        given: pictures to compare and time on (`fsad.pictures.find`), as `fsad.export.export` takes them.
+        detector, names: as `functions` takes them. A single name is taken whatever its time, unless its scores differ.
+        given: images to compare and time on (`fsad.inputs.find`), as `fsad.export.export` takes them.
 
     Returns:
         The `Choice`.
@@ -90,47 +93,47 @@ def choose(detector, names=None, given=None):
     Raises:
         fsad.export.ExportError: a package is missing, or none of ``names`` scores as TensorFlow does.
     """
-    made = judges(detector, names)
-    pictures = export.pictures_of(detector, given)[1][:PROBES]
-    expected = scores(detector.traced(), pictures)
-    cut = detector.threshold.value
-    refused, kept = {}, {}
-    for name, judge in made.items():
-        received = scores(judge, pictures)
+    made = functions(detector, names)
+    images = export.images_of(detector, given)[1][:PROBES]
+    expected = scores(detector.scorer, images)
+    limit = detector.threshold.value
+    same, refused = {}, {}
+    for name, function in made.items():
+        received = scores(function, images)
         difference = float(np.abs(received - expected).max())
-        if difference <= TOLERANCE and ((received > cut) == (expected > cut)).all():
-            kept[name] = judge
+        if difference <= TOLERANCE and ((received > limit) == (expected > limit)).all():
+            same[name] = function
         else:
             refused[name] = difference
-    if not kept:
-        names = ", ".join(f"{name}: {difference:.2g} apart" for name, difference in refused.items())
-        raise export.ExportError(f"Expected scores within {TOLERANCE:g} of TensorFlow's. Received: {names}")
-    batch = np.resize(pictures, (BATCH, *pictures.shape[1:]))
-    times = {name: [] for name in kept}
-    for _ in range(REPEATS):  # in turns, so that what else the machine does falls on all alike
-        for name, judge in kept.items():
+    if not same:
+        received = ", ".join(f"{name}: {difference:.2g} of difference" for name, difference in refused.items())
+        raise export.ExportError(f"Expected scores within {TOLERANCE:g} of TensorFlow's. Received: {received}")
+    batch = np.resize(images, (BATCH, *images.shape[1:]))
+    times = {name: [] for name in same}
+    for _ in range(REPEATS):  # interleaved, so that other load falls on all alike
+        for name, function in same.items():
             begun = time.perf_counter()
-            judge(batch)
+            function(batch)
             times[name].append(time.perf_counter() - begun)
     milliseconds = {name: 1000 * float(np.median(seconds)) / BATCH for name, seconds in times.items()}
     best = min(milliseconds, key=milliseconds.get)
-    detector.use(kept[best], best)
-    return Choice(best, milliseconds, refused)
+    return Choice(best, same[best], milliseconds, refused)
 
 
-def scores(judge, pictures):
-    """Scores ``(n,)`` by one of the functions of `judges`, a batch at a time."""
-    return np.concatenate([np.asarray(judge(pictures[k : k + BATCH])["score"]) for k in range(0, len(pictures), BATCH)])
+def scores(function, images):
+    """Scores ``(n,)`` by one of the `functions`, a batch at a time."""
+    starts = range(0, len(images), BATCH)
+    return np.concatenate([np.asarray(function(images[k : k + BATCH])["score"]) for k in starts])
 
 
 def _named(compiled):
-    return lambda pictures: {port.get_any_name(): value for port, value in compiled(pictures).items()}
+    return lambda images: {port.get_any_name(): value for port, value in compiled(images).items()}
 
 
 def session(path):
     """An ONNX file as the same function."""
     import onnxruntime
 
-    found = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names, given = [output.name for output in found.get_outputs()], found.get_inputs()[0].name
-    return lambda pictures: dict(zip(names, found.run(names, {given: pictures}), strict=True))
+    run = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names, image_input = [output.name for output in run.get_outputs()], run.get_inputs()[0].name
+    return lambda images: dict(zip(names, run.run(names, {image_input: images}), strict=True))

@@ -5,20 +5,20 @@ import shutil
 import keras
 import tensorflow as tf
 
-from fsad import storage
 from fsad.export import graph
+from fsad.files import atomic_folder
 
 ENDPOINTS = ("score", "score_encoded", "similarity")
 
 
 def write(detector, path):
-    """Writes the folder; returns pictures -> scores by what was written."""
-    with storage.replacing(path, "a SavedModel", "saved_model.pb") as unfinished:
-        save(detector, unfinished, {name: getattr(graph, name)(detector) for name in ENDPOINTS})
+    """Writes the folder; returns images -> scores by what was written."""
+    with atomic_folder(path, "a SavedModel", "saved_model.pb") as part:
+        save(detector, part, {name: getattr(graph, name)(detector) for name in ENDPOINTS})
     loaded = tf.saved_model.load(path)
     run = loaded.signatures["score"]
     run.keeps = loaded  # a signature alone does not keep its variables
-    return lambda pictures: run(pictures=tf.constant(pictures))["score"].numpy()
+    return lambda images: run(images=tf.constant(images))["score"].numpy()
 
 
 def save(detector, folder, endpoints):

@@ -1,14 +1,14 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
-const judged = data.items.filter(item => item.error === undefined);
-const failed = data.items.filter(item => item.error !== undefined);
-const told = judged.some(item => item.label !== undefined);
-// Pictures the detector was fitted with prove nothing about it.
-const known = judged.filter(item => item.label !== undefined && !item.used);
-const positives = known.filter(item => item.label === 1).length, negatives = known.length - positives;
-const labelled = positives > 0 && negatives > 0;
-const scores = judged.map(item => item.score);  // worst first
+const scored = data.items.filter(item => item.error === undefined);  // in descending order of score
+const unreadable = data.items.filter(item => item.error !== undefined);
+const hasLabels = scored.some(item => item.label !== undefined);
+// Images the detector was fitted on say nothing about its accuracy.
+const testSet = scored.filter(item => item.label !== undefined && !item.used);
+const positives = testSet.filter(item => item.label === 1).length, negatives = testSet.length - positives;
+const hasQuality = positives > 0 && negatives > 0;
+const scores = scored.map(item => item.score);
 const highest = Math.max(data.threshold, ...scores.slice(0, 1)), lowest = Math.min(data.threshold, ...scores.slice(-1));
 const margin = (highest - lowest || 1) * 0.04, from = Math.max(0, lowest - margin), to = highest + margin;
 let threshold = data.threshold, current = -1, visible = [], drawn = 0;
@@ -18,7 +18,7 @@ const verdict = item => defective(item) ? "defective" : "good";
 const wrong = item => item.label !== undefined && defective(item) !== (item.label === 1);
 const confidence = item => 1 / (1 + Math.exp(-Math.abs(item.score - threshold) / data.scale));
 const digits = value => value.toPrecision(4);
-const floored = value => (Math.floor(100 * value) / 100).toFixed(2); // 1.00 would be certain
+const floored = value => (Math.floor(100 * value) / 100).toFixed(2); // 1.00 would mean certainty
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -33,18 +33,18 @@ function draw(tag, attributes, ...children) {
 }
 const css = name => getComputedStyle(document.documentElement).getPropertyValue(name);
 
-// Histogram: bars by label where labels are known, else by side of the threshold.
+// Histogram: bars are coloured by label if labelled, else by the side of the threshold.
 const BINS = 48, W = 600, H = 170;
 const bins = Array.from({length: BINS}, () => [0, 0, 0]);
-for (const item of judged) {
+for (const item of scored) {
   const bin = Math.max(0, Math.min(BINS - 1, Math.floor((item.score - from) / (to - from) * BINS)));
   bins[bin][item.label === undefined ? 2 : item.label] += 1;
 }
 const tallest = Math.max(1, ...bins.map(b => b[0] + b[1] + b[2]));
-const place = score => (score - from) / (to - from) * W;
-let line;
+const xOf = score => (score - from) / (to - from) * W;
+let thresholdLine;
 function histogram() {
-  const svg = draw("svg", {viewBox: `0 0 ${W} ${H + 34}`, role: "img", "aria-label": "Histogram of scores with the threshold"});
+  const svg = draw("svg", {viewBox: `0 0 ${W} ${H + 34}`, role: "img", "aria-label": "Histogram of scores, with the threshold"});
   bins.forEach((bin, k) => {
     let top = H;
     bin.forEach((count, kind) => {
@@ -52,7 +52,7 @@ function histogram() {
       const height = count / tallest * (H - 12);
       top -= height;
       const bar = draw("rect", {x: k * W / BINS + 0.5, width: W / BINS - 1, y: top, height, "data-bin": k, "data-kind": kind});
-      bar.append(draw("title", {}, document.createTextNode(`${count} pictures`)));
+      bar.append(draw("title", {}, document.createTextNode(`${count} image${count === 1 ? "" : "s"}`)));
       svg.append(bar);
     });
   });
@@ -63,7 +63,7 @@ function histogram() {
     text.textContent = (from + k / 4 * (to - from)).toPrecision(3);
     svg.append(text);
   }
-  if (told) {
+  if (hasLabels) {
     const legend = draw("text", {x: W, y: 14, "text-anchor": "end", "font-size": 13});
     for (const [text, fill] of [["■ labelled good  ", css("--good")], ["■ labelled defective", css("--bad")]]) {
       const span = draw("tspan", {fill});
@@ -72,8 +72,8 @@ function histogram() {
     }
     svg.append(legend);
   }
-  line = draw("line", {y1: 0, y2: H, stroke: css("--ink"), "stroke-width": 2, "stroke-dasharray": "5 3"});
-  svg.append(line);
+  thresholdLine = draw("line", {y1: 0, y2: H, stroke: css("--ink"), "stroke-width": 2, "stroke-dasharray": "5 3"});
+  svg.append(thresholdLine);
   const move = event => {
     const box = svg.getBoundingClientRect();
     set(from + Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * (to - from));
@@ -84,24 +84,24 @@ function histogram() {
   svg.addEventListener("pointermove", event => { if (event.buttons) move(event); });
   $("histogram").append(svg);
 }
-function colour() {
+function colourBars() {
   for (const bar of $("histogram").querySelectorAll("rect")) {
     const middle = from + (Number(bar.dataset.bin) + 0.5) / BINS * (to - from), kind = bar.dataset.kind;
     bar.setAttribute("fill", css((kind === "2" ? middle > threshold : kind === "1") ? "--bad" : "--good"));
   }
-  line.setAttribute("x1", place(threshold));
-  line.setAttribute("x2", place(threshold));
+  thresholdLine.setAttribute("x1", xOf(threshold));
+  thresholdLine.setAttribute("x2", xOf(threshold));
 }
 
-// ROC by sweeping the threshold from above; equal scores move together.
+// ROC curve: lowers the threshold score by score; images of equal score move together.
 function roc() {
   const points = [[0, 0]];
-  let hit = 0, alarm = 0, area = 0;
-  for (let k = 0; k < known.length;) {
-    const value = known[k].score, [x, y] = points[points.length - 1];
-    for (; k < known.length && known[k].score === value; k++) known[k].label ? hit++ : alarm++;
-    points.push([alarm / negatives, hit / positives]);
-    area += (alarm / negatives - x) * (hit / positives + y) / 2;
+  let tp = 0, fp = 0, area = 0;
+  for (let k = 0; k < testSet.length;) {
+    const value = testSet[k].score, [x, y] = points[points.length - 1];
+    for (; k < testSet.length && testSet[k].score === value; k++) testSet[k].label ? tp++ : fp++;
+    points.push([fp / negatives, tp / positives]);
+    area += (fp / negatives - x) * (tp / positives + y) / 2;
   }
   $("auroc").textContent = `AUROC ${area.toFixed(3)}`;
   const svg = draw("svg", {viewBox: "-26 -6 238 236", role: "img", "aria-label": `ROC curve, area ${area.toFixed(3)}`});
@@ -111,47 +111,48 @@ function roc() {
   svg.append(draw("polyline", {points: path, fill: "none", stroke: css("--good"), "stroke-width": 2}));
   svg.append(draw("circle", {id: "point", r: 5, fill: css("--bad")}));
   const x = draw("text", {x: 100, y: 220, "text-anchor": "middle", "font-size": 12, fill: css("--soft")});
-  x.textContent = "good ones called defective";
+  x.textContent = "false positive rate";
   const y = draw("text", {x: -100, y: -10, transform: "rotate(-90)", "text-anchor": "middle", "font-size": 12, fill: css("--soft")});
-  y.textContent = "defective ones found";
+  y.textContent = "true positive rate";
   svg.append(x, y);
   $("roc").append(svg);
 }
 function quality() {
-  const count = (label, called) => known.filter(item => item.label === label && defective(item) === called).length;
+  const count = (label, predicted) => testSet.filter(item => item.label === label && defective(item) === predicted).length;
   const tp = count(1, true), fn = count(1, false), fp = count(0, true), tn = count(0, false);
-  const share = (a, b) => b ? `${(100 * a / b).toFixed(1)} %` : "–";
+  const percent = (a, b) => b ? `${(100 * a / b).toFixed(1)}%` : "–";
   const row = (...cells) => make("tr", {}, ...cells.map((text, k) => make(k ? "td" : "th", {textContent: text})));
-  const table = make("table", {}, row("", "called defective", "called good"), row("is defective", tp, fn), row("is good", fp, tn));
+  const table = make("table", {}, row("", "predicted defective", "predicted good"),
+    row("labelled defective", tp, fn), row("labelled good", fp, tn));
   const rates = make("p", {className: "soft", style: "margin-top:8px"});
-  rates.textContent = `Found ${share(tp, tp + fn)} of the defective (recall); ${share(tp, tp + fp)} of the calls are right `
-    + `(precision); false alarms on ${share(fp, fp + tn)} of the good; F1 ${(2 * tp / (2 * tp + fp + fn) || 0).toFixed(3)}.`;
+  rates.textContent = `Recall ${percent(tp, tp + fn)}, precision ${percent(tp, tp + fp)}, `
+    + `false alarm rate ${percent(fp, fp + tn)}, F1 ${(2 * tp / (2 * tp + fp + fn) || 0).toFixed(3)}.`;
   $("confusion").replaceChildren(table, rates);
   $("point").setAttribute("cx", 200 * fp / negatives);
   $("point").setAttribute("cy", 200 - 200 * tp / positives);
 }
 
-// Gallery: drawn by the screenful, so that thousands of pictures do not freeze the page.
+// Gallery: cards are added a screenful at a time, so thousands of images do not freeze the page.
 function frame(item) {
-  const box = make("span", {className: "frame"}, make("img", {src: item.picture, alt: "", decoding: "async"}));
-  if (item.heat) box.append(make("img", {src: item.heat, alt: "", className: "heat"}));
+  const box = make("span", {className: "frame"}, make("img", {src: item.image, alt: "", decoding: "async"}));
+  if (item.map) box.append(make("img", {src: item.map, alt: "", className: "map"}));
   return box;
 }
-function describe(card, item) {
-  card.classList.toggle("defective", defective(item));
-  card.querySelector("b").textContent = verdict(item);
-  card.querySelector(".sure").textContent = `confidence ${floored(confidence(item))}`;
-  card.querySelector(".mark").textContent = wrong(item) ? `labelled ${item.kind}` : "";
-  card.setAttribute("aria-label", `${item.name}: ${verdict(item)}, score ${digits(item.score)}`);
+function describe(button, item) {
+  button.classList.toggle("defective", defective(item));
+  button.querySelector("b").textContent = verdict(item);
+  button.querySelector(".confidence").textContent = `confidence ${floored(confidence(item))}`;
+  button.querySelector(".mark").textContent = wrong(item) ? `labelled ${item.kind}` : "";
+  button.setAttribute("aria-label", `${item.name}: ${verdict(item)}, score ${digits(item.score)}`);
 }
 function card(item, position) {
   const body = make("span", {className: "text"},
-    make("span", {className: "verdict"}, make("b"), make("span", {className: "sure"})),
+    make("span", {className: "verdict"}, make("b"), make("span", {className: "confidence"})),
     make("span", {textContent: `score ${digits(item.score)}` + (item.kind ? ` · ${item.kind}` : "")}),
-    make("span", {textContent: item.used ? "part used to fit" : ""}),
+    make("span", {textContent: item.used ? "part used for fitting" : ""}),
     make("span", {className: "mark"}),
     make("span", {className: "name", title: item.name}, make("bdi", {textContent: item.name})));
-  const button = make("button", {className: "item"}, make("span", {className: "shot"}, frame(item)), body);
+  const button = make("button", {className: "item"}, make("span", {className: "thumbnail"}, frame(item)), body);
   button.addEventListener("click", () => open(position));
   describe(button, item);
   return button;
@@ -162,16 +163,16 @@ function more(count = 60) {
   $("gallery").append(batch);
 }
 function select() {
-  const want = $("by-verdict").value, kind = $("by-kind").value, errorsOnly = $("by-wrong").checked;
-  visible = judged.filter(item => (!want || verdict(item) === want) && (!kind || item.kind === kind) && (!errorsOnly || wrong(item)));
+  const wanted = $("by-verdict").value, kind = $("by-kind").value, wrongOnly = $("by-wrong").checked;
+  visible = scored.filter(item => (!wanted || verdict(item) === wanted) && (!kind || item.kind === kind) && (!wrongOnly || wrong(item)));
   $("gallery").replaceChildren();
   drawn = 0;
   more();
-  $("shown").textContent = `${visible.length} of ${judged.length}, worst first`;
+  $("shown").textContent = `${visible.length} of ${scored.length} images, ranked by score`;
 }
 new IntersectionObserver(entries => { if (entries[0].isIntersecting) more(); }, {rootMargin: "800px"}).observe($("end"));
 
-let waiting = 0;
+let timer = 0;
 function set(value) {
   threshold = value;
   const moved = threshold !== data.threshold;
@@ -180,20 +181,20 @@ function set(value) {
   $("slider").setAttribute("aria-valuetext", digits(threshold));
   $("moved").hidden = !moved;
   $("flag").textContent = `--threshold=${Number(threshold.toPrecision(9))}`;
-  const bad = judged.filter(defective).length;
-  $("n-defective").textContent = bad;
-  $("n-good").textContent = judged.length - bad;
-  colour();
-  if (labelled) quality();
+  const count = scored.filter(defective).length;
+  $("n-defective").textContent = count;
+  $("n-good").textContent = scored.length - count;
+  colourBars();
+  if (hasQuality) quality();
   if ($("by-verdict").value || $("by-wrong").checked) {
-    clearTimeout(waiting);
-    waiting = setTimeout(select, 120);
+    clearTimeout(timer);
+    timer = setTimeout(select, 120);
   } else {
     [...$("gallery").children].forEach((button, k) => describe(button, visible[k]));
   }
 }
 
-// One picture, large.
+// The dialog with one image, large.
 function open(position) {
   const item = visible[position];
   if (!item) return;
@@ -203,7 +204,7 @@ function open(position) {
     + ` (threshold ${digits(threshold)})` + (item.kind ? `; labelled ${item.kind}` : "");
   $("big-frame").replaceChildren(...frame(item).children);
   const shown = $("big-frame").firstChild;
-  shown.decode().then(() => {  // as large as fits, its proportions kept
+  shown.decode().then(() => {  // as large as fits, aspect ratio unchanged
     const scale = Math.min(520 / shown.naturalWidth, 0.6 * innerHeight / shown.naturalHeight, (innerWidth - 90) / shown.naturalWidth);
     shown.style.width = `${scale * shown.naturalWidth}px`;
   });
@@ -211,10 +212,10 @@ function open(position) {
   $("previous").disabled = position === 0;
   $("next").disabled = position === visible.length - 1;
   if (!$("big").open) {
-    $("big").classList.toggle("on", Boolean(item.heat));
+    $("big").classList.toggle("on", Boolean(item.map));
     $("big").showModal();
   }
-  $("big-caption").textContent = $("big").classList.contains("on") ? "Picture, with where it differs" : "Picture";
+  $("big-caption").textContent = $("big").classList.contains("on") ? "Image with anomaly map" : "Image";
 }
 function step(by) {
   if (current + by >= drawn) more();
@@ -240,22 +241,22 @@ $("reset").onclick = () => set(data.threshold);
 $("maps").onchange = event => $("gallery").classList.toggle("maps", event.target.checked);
 for (const id of ["by-verdict", "by-kind", "by-wrong"]) $(id).onchange = select;
 
-if (told) {
+if (hasLabels) {
   $("kinds").hidden = false;
-  for (const kind of [...new Set(judged.map(item => item.kind))].filter(Boolean).sort())
+  for (const kind of [...new Set(scored.map(item => item.kind))].filter(Boolean).sort())
     $("by-kind").append(make("option", {textContent: kind, value: kind}));
   $("wrongs").hidden = false;
 }
-if (!judged.some(item => item.heat)) $("show-maps").hidden = true;
-if (failed.length) {
+if (!scored.some(item => item.map)) $("show-maps").hidden = true;
+if (unreadable.length) {
   $("errors").hidden = $("errors-count").hidden = false;
-  $("n-error").textContent = failed.length;
-  for (const item of failed) $("error-list").append(make("li", {textContent: `${item.name}: ${item.error}`}));
+  $("n-error").textContent = unreadable.length;
+  for (const item of unreadable) $("error-list").append(make("li", {textContent: `${item.name}: ${item.error}`}));
 }
-const used = judged.filter(item => item.used).length;
+const used = scored.filter(item => item.used).length;
 $("used").hidden = !used;
-$("used").textContent = `${used} pictures of parts that the detector was fitted with are not counted here.`;
+$("used").textContent = `Excludes ${used} image${used === 1 ? "" : "s"} of parts used for fitting.`;
 histogram();
-if (labelled) { $("quality").hidden = false; roc(); }
+if (hasQuality) { $("quality").hidden = false; roc(); }
 set(threshold);
 select();

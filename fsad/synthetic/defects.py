@@ -1,4 +1,4 @@
-"""Defects and wear: each changes a surface; a defect returns its mask."""
+"""Defects and wear: each modifies a surface in place; a defect returns its mask."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from fsad.synthetic.shapes import blob, centre_of, stroke, walk
 
 
 def wear(surface, rng):
-    """What good parts show too: specks, faint blotches, a faint scuff."""
+    """Variation that good parts show too: specks, faint blotches, a faint scuff."""
     for _ in range(rng.integers(2, 9)):
         shape = blob(surface.size, rng, rng.uniform(0.8, 2.2), soft=0.7)
         surface.blend(shape * rng.uniform(0.1, 0.45), np.full(3, rng.choice([0.08, 0.75])))
@@ -20,7 +20,7 @@ def wear(surface, rng):
 
 
 def _scale(surface, rng, low, high):
-    """A size in pixels, log-uniform, relative to a picture of 256."""
+    """A log-uniform size in pixels; ``low`` and ``high`` refer to an image of 256 pixels."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high)))) * surface.size / 256
 
 

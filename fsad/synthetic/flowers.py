@@ -1,7 +1,8 @@
-"""Synthetic flowers in five classes, each with the mask of its blossom: pictures to tell apart, not to inspect.
+"""Synthetic flowers in five classes, each image with the mask of its blossom: for classification, not inspection.
 
-The class is in the shape of the blossom: petals and heart. Their colours, place, stem, leaves and background are drawn
-alike for all classes. So a network has to look at the blossom, and whether its explanation does can be measured.
+Only the shape of the blossom, its petals and heart, depends on the class. Colours, position, stem, leaves and
+background are drawn from the same distribution for all classes. So a network has to use the blossom, and the masks
+measure whether its explanations show that.
 """
 
 import cv2
@@ -31,51 +32,54 @@ def draw(kind, rng, size=160):
         size: side in pixels, at least 64.
 
     Returns:
-        ``(picture, mask)``: uint8 RGB ``(size, size, 3)``, and bool ``(size, size)``, True on the blossom.
+        ``(image, mask)``: uint8 RGB ``(size, size, 3)``, and bool ``(size, size)``, True on the blossom.
+
+    Raises:
+        ValueError: unknown kind, or a size below 64.
     """
     if kind not in BLOSSOMS:
         raise ValueError(f"Expected a flower among {KINDS}. Received: {kind!r}")
     if size < 64:
         raise ValueError(f"Expected a size of at least 64 pixels. Received: {size}")
-    picture = _meadow(rng, size)
+    image = _meadow(rng, size)
     centre = np.array([rng.uniform(0.3, 0.7), rng.uniform(0.25, 0.5)]) * size
     radius = rng.uniform(0.16, 0.27) * size
-    _stem(picture, rng, centre, size)
+    _stem(image, rng, centre, size)
     yy, xx = np.mgrid[:size, :size].astype(np.float32)
     u, v = (xx - centre[0]) / radius, (yy - centre[1]) / (radius * rng.uniform(0.8, 1.0))
     color, heart = _COLORS[rng.permutation(len(_COLORS))[:2]] * rng.uniform(0.9, 1.05, (2, 1))
     alpha, petals = BLOSSOMS[kind](u, v, rng, color, heart)
     alpha = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 0.7)
-    picture += alpha[..., None] * (petals * (1 + 0.05 * noise(rng, size, 2, 10))[..., None] - picture)
-    picture = picture * rng.uniform(0.85, 1.1) + rng.normal(0, 0.012, picture.shape)
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8), alpha > 0.5
+    image += alpha[..., None] * (petals * (1 + 0.05 * noise(rng, size, 2, 10))[..., None] - image)
+    image = image * rng.uniform(0.85, 1.1) + rng.normal(0, 0.012, image.shape)
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8), alpha > 0.5
 
 
 def _meadow(rng, size):
     ground = np.array([[0.28, 0.42, 0.20], [0.40, 0.36, 0.24], [0.50, 0.62, 0.72], [0.16, 0.22, 0.14]])
     base = ground[rng.integers(len(ground))] * rng.uniform(0.85, 1.15)
-    picture = base * (1 + 0.20 * noise(rng, size, 15, 120) + 0.10 * noise(rng, size, 3, 20))[..., None]
-    for _ in range(rng.integers(3, 9)):  # leaves and blossoms out of focus
+    image = base * (1 + 0.20 * noise(rng, size, 15, 120) + 0.10 * noise(rng, size, 3, 20))[..., None]
+    for _ in range(rng.integers(3, 9)):  # out-of-focus leaves and blossoms
         alpha = blob(size, rng, rng.uniform(0.04, 0.14) * size, soft=5)
         color = [0.30, 0.48, 0.22] if rng.random() < 0.7 else _COLORS[rng.integers(len(_COLORS))]
-        picture += 0.6 * alpha[..., None] * (np.array(color) * rng.uniform(0.6, 1.1) - picture)
-    return picture.astype(np.float32)
+        image += 0.6 * alpha[..., None] * (np.array(color) * rng.uniform(0.6, 1.1) - image)
+    return image.astype(np.float32)
 
 
-def _stem(picture, rng, centre, size):
+def _stem(image, rng, centre, size):
     t = np.linspace(0, 1, size)[:, None]
     foot = np.array([centre[0] + rng.uniform(-0.3, 0.3) * size, 1.1 * size])
     path = centre + t * (foot - centre) + np.sin(np.pi * t) * rng.uniform(-0.08, 0.08, 2) * size
     green = np.array([0.30, 0.50, 0.20]) * rng.uniform(0.7, 1.1)
     alpha = stroke(size, rng, 0, rng.uniform(3, 6) * size / 160, path=path)
     for _ in range(rng.integers(1, 4)):
-        place = path[rng.integers(size // 3, 5 * size // 6)] + rng.uniform(-0.08, 0.08, 2) * size
-        alpha = np.maximum(alpha, blob(size, rng, rng.uniform(0.04, 0.09) * size, centre=place))
-    picture += alpha[..., None] * (green - picture)
+        leaf = path[rng.integers(size // 3, 5 * size // 6)] + rng.uniform(-0.08, 0.08, 2) * size
+        alpha = np.maximum(alpha, blob(size, rng, rng.uniform(0.04, 0.09) * size, centre=leaf))
+    image += alpha[..., None] * (green - image)
 
 
 def _rays(u, v, rng, color, heart_color, count, sharp, heart):
-    """Petals around a disc: ``count`` of them, the disc ``heart`` of the radius."""
+    """``count`` petals around a disc of ``heart`` times the radius."""
     r, phi = np.hypot(u, v), np.arctan2(v, u) + rng.uniform(0, 2 * np.pi)
     wave = np.abs(np.cos(count * phi / 2)) ** sharp
     alpha = r < heart + (1 - heart) * (0.25 + 0.75 * wave)

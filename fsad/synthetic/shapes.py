@@ -1,10 +1,11 @@
-"""Shapes, as float ``(S, S)`` in [0, 1]: what defects and wear are drawn with."""
+"""Shapes that defects and wear are drawn with, as float32 ``(S, S)`` in [0, 1]."""
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 
 def centre_of(size, rng, margin=0.1):
+    """A random point ``(x, y)``, at least ``margin`` of the side from the border."""
     return rng.uniform(margin * size, (1 - margin) * size, 2)
 
 
@@ -23,7 +24,7 @@ def blob(size, rng, radius, soft=1.0, rough=0.25, centre=None):
 
 
 def walk(size, rng, length, bend):
-    """A smooth random walk of ``length`` pixels through a random point, as float points (N, 2) in x, y."""
+    """A smooth random walk of ``length`` pixels through a random point: float ``(N, 2)``, columns x and y."""
     n = max(int(length), 8)
     turn = np.cumsum(rng.normal(0, bend / np.sqrt(n), n)) * 3
     heading = rng.uniform(0, 2 * np.pi) + turn - turn[n // 2]
@@ -33,7 +34,7 @@ def walk(size, rng, length, bend):
 
 
 def stroke(size, rng, length, width, bend=0.5, path=None):
-    """A line that tapers at both ends, antialiased, width in pixels at its middle."""
+    """An antialiased line that tapers at both ends; ``width`` is in pixels, at its middle."""
     path = walk(size, rng, length, bend) if path is None else path
     yx = np.stack(np.mgrid[:size, :size], -1).reshape(-1, 2)[:, ::-1]
     distance, nearest = cKDTree(path).query(yx, distance_upper_bound=4 * width + 3)

@@ -1,0 +1,1 @@
+"""What the pieces are worth: single-component ablations, with learned baselines beside them."""

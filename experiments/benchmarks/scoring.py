@@ -1,0 +1,189 @@
+"""Implementations for `experiments.benchmarks.speed` that score, explain, and load."""
+
+import contextlib
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from experiments.benchmarks.race import Missing
+
+REFERENCES = 8
+
+
+def prepare(turns, folder_of_images, folder):
+    """Fits the detectors that the others load, in a process of its own."""
+    from fsad.detector import Detector
+    from fsad.export import onnx
+
+    good = sorted(Path(folder_of_images, "train", "good").glob("*.png"))
+    defective = Path(folder_of_images, "test", "*", "000.png")
+    settings = {"senarathna": {"epochs": 3, "folds": 0}, "patches": {"max_references": REFERENCES}}
+    for recipe, options in settings.items():
+        number = 2 * REFERENCES if recipe == "senarathna" else REFERENCES  # half of its good ones are anchors
+        detector = Detector(recipe, **options).fit(good[:number], str(defective), progress=False)
+        detector.save(Path(folder) / recipe)
+        with contextlib.suppress(ImportError):
+            onnx.convert(Path(folder) / f"{recipe}.onnx", detector.scorer)  # takes memory that scoring does not
+    turns.repeat(lambda: None)
+
+
+def _load(turns, folder):
+    import fsad
+    from experiments.benchmarks import limits
+    from fsad import siamese
+
+    detector = fsad.load(folder)
+    backbone, neck, _ = siamese.parts(detector.model)
+    layers, references = limits.cost_of(backbone.layers + neck.layers), detector.fitted.references
+    if references.ndim == 4:  # every patch with every patch of the references
+        layers.append((math.prod(neck.output_shape[1:3]) * references.size, references.size))
+    turns.report(cost=layers)
+    return detector
+
+
+def _reader(detector, paths):
+    """Gives the images as the detector takes them: one is read from its file each time, many stay in memory."""
+    from fsad.images import read_images
+
+    if len(paths) == 1:
+        return lambda: read_images(paths, detector.side)
+    images = read_images(paths, detector.side)
+    return lambda: images
+
+
+def _references(detector):
+    """The reference images at the side of the detector."""
+    from fsad.images import read_images
+
+    chosen = [(r["reference"], r["name"]) for r in detector.fitted.training if r["reference"] is not None]
+    return read_images([name for _, name in sorted(chosen)], detector.side)
+
+
+def baseline(turns, folder, paths):
+    """Keras ``predict`` of the two-input model on a pair for each reference, as the papers' codes do."""
+    detector = _load(turns, folder)
+    references, read = _references(detector).astype(np.float32), _reader(detector, paths)
+
+    def score():
+        images = read().astype(np.float32)
+        left, right = np.tile(references, (len(images), 1, 1, 1)), np.repeat(images, len(references), axis=0)
+        values = detector.model.predict([left, right], verbose=0)
+        turns.report(passes=2 * len(references))
+        if detector.methods[0] != "patches":  # there each patch chooses its own reference, which pairs cannot
+            turns.report(scores=values.reshape(len(images), -1).mean(1).tolist())
+
+    turns.repeat(score, len(paths))
+
+
+def fsad_scores(turns, folder, paths, name):
+    """`Detector.score` with one of the runtimes."""
+    from fsad.export import ExportError, runtime
+
+    detector = _load(turns, folder)
+    begun = time.perf_counter()
+    try:
+        onnx = Path(f"{folder}.onnx")
+        function = (
+            runtime.session(onnx) if name == "onnx" and onnx.exists() else runtime.functions(detector, [name])[name]
+        )
+    except ExportError as error:
+        raise Missing(str(error)) from None
+    function(np.zeros((1, detector.side, detector.side, 3), np.uint8))
+    arithmetic = "bfloat16" if "bfloat16" in name else "float32"
+    turns.report(ready_seconds=time.perf_counter() - begun, arithmetic=arithmetic)
+    detector = detector.with_runtime(runtime.Choice(name, function))
+    given = paths if len(paths) == 1 else _reader(detector, paths)()
+    turns.repeat(lambda: turns.report(scores=detector.score(given).tolist()), len(paths))
+
+
+def torch_scores(turns, folder, paths, arithmetic):
+    """The custom CNN in PyTorch with the same weights, every image embedded once."""
+    import torch
+
+    from fsad import siamese
+
+    detector = _load(turns, folder)
+    turns.report(arithmetic=arithmetic)
+    backbone, neck, distance = siamese.parts(detector.model)
+    net = torch_net(backbone, neck)
+    weight, bias = (torch.from_numpy(w) for w in distance.get_layer("dissimilarity").get_weights())
+    references, read = torch.from_numpy(detector.fitted.references), _reader(detector, paths)
+
+    def score():
+        images = torch.from_numpy(read()).permute(0, 3, 1, 2).float()
+        bfloat16 = arithmetic == "bfloat16"
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            embeddings = net(images.contiguous(memory_format=torch.channels_last)).float()
+        with torch.inference_mode():
+            values = (embeddings[:, None] - references[None]).abs() @ weight + bias
+            turns.report(scores=torch.sigmoid(values)[..., 0].mean(1).tolist())
+
+    turns.repeat(score, len(paths))
+
+
+def torch_net(backbone, neck):
+    """A Keras custom CNN and its neck as a PyTorch module, NCHW in [0, 255] -> embeddings, with the same weights."""
+    import keras
+    import torch
+    from torch import nn
+
+    class Apply(nn.Module):
+        def __init__(self, function):
+            super().__init__()
+            self.forward = function
+
+    modules = []
+    for layer in [*backbone.layers, *neck.layers]:
+        weights = [torch.from_numpy(w.copy()) for w in layer.get_weights()]
+        if isinstance(layer, keras.layers.Rescaling):
+            modules.append(Apply(lambda x, scale=layer.scale: x * scale))
+        elif isinstance(layer, keras.layers.Conv2D):
+            height, width, channels, filters = weights[0].shape
+            modules.append(nn.Conv2d(channels, filters, (height, width)))
+            kernel = weights[0].permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+            modules[-1].weight.data, modules[-1].bias.data = kernel, weights[1]
+        elif isinstance(layer, keras.layers.MaxPooling2D):
+            modules.append(nn.MaxPool2d(layer.pool_size, ceil_mode=True))
+        elif isinstance(layer, keras.layers.Flatten):  # Keras flattens (height, width, channels)
+            modules += [Apply(lambda x: x.permute(0, 2, 3, 1)), nn.Flatten()]
+        elif isinstance(layer, keras.layers.Dense):
+            modules.append(nn.Linear(*weights[0].shape))
+            modules[-1].weight.data, modules[-1].bias.data = weights[0].T.contiguous(), weights[1]
+        elif not isinstance(layer, keras.layers.InputLayer):
+            raise Missing(f"no counterpart of {type(layer).__name__} written")
+        activation = getattr(layer, "activation", None)
+        if activation is not None and activation.__name__ != "linear":
+            modules.append({"relu": nn.ReLU, "sigmoid": nn.Sigmoid}[activation.__name__]())
+    return nn.Sequential(*modules)
+
+
+def explain(turns, folder, paths, method, batched):
+    """Maps of some images: all at once against embedded references, or each by itself on its pairs."""
+    import tensorflow as tf
+
+    from fsad.explain import gradcam, saliency
+    from fsad.images import read_images
+
+    detector = _load(turns, folder)
+    fitted, images = detector.fitted, read_images(paths, detector.side)
+    turns.report(arithmetic="float32")
+    if batched:
+        maps = saliency.saliency_maps if method == "saliency" else gradcam.score_maps
+        turns.repeat(lambda: maps(fitted.model, images, fitted.references), len(paths))
+    references = tf.constant(_references(detector), tf.float32)
+
+    def each():
+        for image in images:
+            if method == "gradcam":
+                gradcam.pair_maps(fitted.model, references, np.repeat(image[None], len(references), 0))
+                continue
+            one = tf.constant(image[None], tf.float32)
+            with tf.GradientTape() as tape:
+                tape.watch(one)
+                pair = [references, tf.repeat(one, len(references), axis=0)]
+                score = tf.reduce_mean(fitted.model(pair, training=False))
+            saliency.smooth(np.abs(tape.gradient(score, one).numpy()).mean(-1), saliency.SIGMA * detector.side)
+
+    turns.repeat(each, len(paths))

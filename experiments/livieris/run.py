@@ -1,0 +1,275 @@
+"""One run of Livieris et al. (2023): train on images, crop them to what the model looks at, train again, compare.
+
+Cropping, as in section 4.4: an image is compared with a random one of its class; if their similarity is above 80 %, it
+is cropped to the box (`fsad.explain.boxes`) of its Grad-CAM map, else it stays whole. Four ways:
+
+- ``original``: not cropped.
+- ``cropped``: by the factual map, the paper's.
+- ``magnitude``: by both signs of the map. A distance grows or shrinks with a feature according to which image has more
+  of it, so what two images have in common is as often in the counterfactual as in the factual map.
+- ``blind``: the same, with the same model, but a test image is compared with the most similar training image, whatever
+  that shows. The other two use the class of a test image, which is what the test asks for.
+
+There is one test pair per image, half of them of one class, like the paper's 432 + 432.
+"""
+
+import inspect
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+import keras
+import numpy as np
+
+from experiments import data, runner
+from fsad import inputs, pairs, scoring, siamese, splits, training
+from fsad.evaluation import pixel_auroc
+from fsad.explain.boxes import Box, bounding_box, crop
+from fsad.explain.gradcam import pair_maps
+from fsad.images import read_mask, resize
+from fsad.recipes import Recipe, livieris
+
+RECIPE = {name: argument.default for name, argument in inspect.signature(livieris.build).parameters.items()}
+# The fast mode, for a CPU.
+RECIPE |= {
+    "backbone": "mobilenet",
+    "frozen": True,
+    "learning_rate": 1e-3,
+    "batch_size": 32,
+    "epochs": 30,
+    "patience": 5,
+}
+SETTINGS = {**RECIPE, "similarity": 0.8, "trainings": 3}
+TRAINED = ("original", "cropped", "magnitude")
+WAYS = (*TRAINED, "blind")
+
+
+class Model(NamedTuple):
+    """A trained model: its recipe; ``head``, the network from the features on; features and embeddings of all images;
+    losses and seconds of the training."""
+
+    recipe: Recipe
+    head: keras.Model
+    features: np.ndarray
+    embeddings: np.ndarray
+    losses: list
+    seconds: float
+
+    def dissimilarity(self, index):
+        """Of pairs of images ``(P, 2)``: ``(P,)``."""
+        sides = [self.embeddings[index[:, side]] for side in (0, 1)]
+        return np.asarray(siamese.parts(self.head).distance(sides))[:, 0]
+
+
+def check(settings):
+    """Raises FileNotFoundError or ValueError, in a moment, for settings that no run can be made with."""
+    dataset = inputs.load(data.resolve(settings["data"]))
+    if dataset.layout != "classes":
+        raise ValueError(f"{dataset.folder}: expected one folder per class. Received: the {dataset.layout} layout")
+
+
+def models_folder(settings):
+    """The folder of a run's three models, named like that of its record."""
+    return data.CACHE / "livieris" / runner.key(runner.decides(settings, train))
+
+
+def train(settings, on_epoch=lambda loss: None):
+    """One run, as `experiments.runner` calls it."""
+    dataset, rng = data.load(settings["data"]), np.random.default_rng(settings["seed"])
+    samples, folder = dataset.samples, models_folder(settings)
+    fit_rows, validation_rows, test_rows = splits.by_class(dataset, rng)
+    known = np.concatenate([fit_rows, validation_rows])
+    labels, groups = (np.array([getattr(sample, name) for sample in samples]) for name in ("label", "group"))
+
+    def draw(rows):
+        index, pair_labels = pairs.class_pairs(labels[rows], groups[rows], rng)
+        return rows[index], pair_labels
+
+    fit_pairs, validation_pairs = draw(fit_rows), draw(validation_rows)
+    test_pairs, test_labels = one_each(*draw(test_rows), rng)
+    partner = _partners_of_the_same_class(labels, groups, known, rng)
+    masks = _object_masks(samples, test_rows[partner[test_rows] >= 0])
+
+    models, maps, boxes, fractions = {}, {"original": {}}, {}, {}
+    for way in TRAINED:
+        keras.utils.set_random_seed(settings["seed"])  # every way starts from the same weights
+        recipe = livieris.build(**{name: settings[name] for name in RECIPE})
+        images, boxes[way], fractions[way] = read_cropped(samples, maps[way], recipe.side)
+        models[way] = model = _fit(recipe, images, known, fit_pairs, validation_pairs, settings, on_epoch)
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe.model.save(folder / f"{way}.keras")
+        if way == "original":
+            every, similarity = np.arange(len(samples)), settings["similarity"]
+            maps["cropped"], maps["magnitude"] = _maps_of_similar(model, every, partner, similarity)
+            _, maps["blind"] = _maps_of_similar(model, test_rows, _most_similar(model, test_rows, known), similarity)
+    images, boxes["blind"], fractions["blind"] = read_cropped(samples, maps["blind"], recipe.side)
+    models["blind"] = _with_images(models["magnitude"], images, test_rows)
+    del boxes["original"], fractions["original"]
+    record = {
+        "data": data.describe(dataset),
+        "weights_loaded": recipe.weights,
+        "parameters": recipe.model.count_params(),
+        "side": recipe.side,
+        "trained": {way: {"losses": models[way].losses, "seconds": models[way].seconds} for way in TRAINED},
+        "crops": {
+            way: {
+                "training": _count(fractions["magnitude" if way == "blind" else way][known]),
+                "test": _count(fractions[way][test_rows]),
+            }
+            for way in boxes
+        },
+        "located": _located(models["original"], samples, partner, masks, boxes),
+        "test": {
+            **data.test_fields([samples[row] for row in test_pairs[:, 0]], dataset),
+            "second": [data.path_of(samples[row], dataset) for row in test_pairs[:, 1]],
+            "label": test_labels[:, 0].astype(int).tolist(),
+            **{way: models[way].dissimilarity(test_pairs).tolist() for way in WAYS},
+        },
+    }
+    return record, {"partner": partner, "rows": test_pairs, **boxes}
+
+
+def one_each(index, pair_labels, rng):
+    """Of the two pairs of each image one, half of them of the same class."""
+    first = np.unique(index[:, 0])
+    label_of = dict(zip(rng.permutation(first), np.arange(len(first)) % 2, strict=True))
+    chosen = np.array([label_of[row] == label for row, label in zip(index[:, 0], pair_labels[:, 0], strict=True)])
+    return index[chosen], pair_labels[chosen]
+
+
+def _partners_of_the_same_class(labels, groups, known, rng):
+    """For each image a random training image of its class and not of its group; -1 where there is none."""
+    partner = np.full(len(labels), -1)
+    for row in range(len(labels)):
+        others = known[(labels[known] == labels[row]) & (groups[known] != groups[row])]
+        if len(others):
+            partner[row] = rng.choice(others)
+    return partner
+
+
+def _most_similar(model, test_rows, known):
+    """For each test image the training image of the least dissimilarity; -1 for other images."""
+    partner = np.full(len(model.embeddings), -1)
+    values = scoring.per_reference(model.head, model.embeddings[test_rows], model.embeddings[known])
+    partner[test_rows] = known[values.argmin(1)]
+    return partner
+
+
+def read_cropped(samples, maps, side):
+    """Reads all samples at one side, each cropped to the box of its map; those without a map, by row, stay whole.
+
+    Returns:
+        ``(images, boxes, fractions)``: ``(n, side, side, 3)``; ``(n, 4)``, -1 where whole; and ``(n,)`` of the image
+        in the box, NaN where whole.
+    """
+
+    def read(row):
+        image = samples[row].read()
+        if row not in maps:
+            return resize(image, side), (-1,) * 4, np.nan
+        box = bounding_box(maps[row], image.shape)
+        return resize(crop(image, box), side), box, box.area / (image.shape[0] * image.shape[1])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return tuple(map(np.array, zip(*pool.map(read, range(len(samples))), strict=True)))
+
+
+def _fit(recipe, images, known, fit_pairs, validation_pairs, settings, on_epoch):
+    """Trains a recipe on pairs of the known images, in the same order for every way."""
+    backbone, started = siamese.parts(recipe.model).backbone, time.perf_counter()
+    features = backbone.predict(images, batch_size=32, verbose=0) if settings["frozen"] else images
+    position = np.full(len(images), -1, np.int32)
+    position[known] = np.arange(len(known))
+    losses = training.fit(
+        recipe,
+        features[known],
+        np.zeros(len(known)),  # the pairs are given
+        np.random.default_rng([settings["seed"], 1]),
+        pairs=(position[fit_pairs[0]], fit_pairs[1]),
+        validation=(position[validation_pairs[0]], validation_pairs[1]),
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(logs["loss"]))],
+        precision=settings["precision"],
+    )
+    if not settings["frozen"]:
+        features = backbone.predict(images, batch_size=32, verbose=0)
+    head = siamese.on_features(recipe.model)
+    return Model(recipe, head, features, scoring.embed(head, features), losses, time.perf_counter() - started)
+
+
+def _with_images(model, images, rows):
+    """The model with the embeddings of other images in these rows; its features stay."""
+    features = siamese.parts(model.recipe.model).backbone.predict(images[rows], batch_size=32, verbose=0)
+    embeddings = model.embeddings.copy()
+    embeddings[rows] = scoring.embed(model.head, features)
+    return model._replace(embeddings=embeddings)
+
+
+def _maps(model, rows, partner):
+    """Grad-CAM maps of images against their partners, for their similarity."""
+    return pair_maps(model.head, model.features[rows], model.features[partner[rows]], target="same")
+
+
+def _maps_of_similar(model, rows, partner, similarity):
+    """``(factual, magnitude)``: maps by row of the images whose similarity to their partner is above a limit.
+
+    Args:
+        partner: row of the partner of each image, -1 where there is none.
+    """
+    rows = rows[partner[rows] >= 0]
+    rows = rows[1 - model.dissimilarity(np.stack([rows, partner[rows]], 1)) > similarity]
+    factual, magnitude = {}, {}
+    for some in (rows[k : k + 64] for k in range(0, len(rows), 64)):
+        maps = _maps(model, some, partner)
+        factual |= zip(some.tolist(), maps.factual[:, 0], strict=True)
+        magnitude |= zip(some.tolist(), maps.magnitude[:, 0], strict=True)
+    return factual, magnitude
+
+
+def _count(fractions):
+    """How many images were cropped, and the mean fraction of the image in the box (None without any)."""
+    cropped = fractions[np.isfinite(fractions)]
+    return {"images": len(cropped), "of": len(fractions), "area": float(cropped.mean()) if len(cropped) else None}
+
+
+def _object_masks(samples, rows):
+    """Masks of the object by row, of the images that have one which is neither empty nor the whole image."""
+    masks = {row: read_mask(samples[row].mask) for row in rows.tolist() if samples[row].mask}
+    return {row: mask for row, mask in masks.items() if mask.any() and not mask.all()}
+
+
+def _located(model, samples, partner, masks, boxes):
+    """Where the maps of the test images lie, for data sets with masks of the object; None for others.
+
+    Pixel AUROC of the maps against the mask, and of the mean magnitude, which knows nothing of the image; mean
+    intersection over union of the boxes of cropped images with that of the mask.
+    """
+    if not masks:
+        return None
+    rows = np.array([*masks])
+    explanation = _maps(model, rows, partner)
+    maps = {name: getattr(explanation, name)[:, 0] for name in ("factual", "counterfactual", "magnitude")}
+    maps["mean map"] = np.broadcast_to(maps["magnitude"].mean(0), maps["magnitude"].shape)
+    measured = {}
+    for name, values in maps.items():
+        areas = [pixel_auroc(one, samples[row].mask) for one, row in zip(values, rows, strict=True)]
+        measured[name] = float(np.mean(areas))
+    for way in boxes:
+        cropped = [row for row in masks if boxes[way][row][0] >= 0]
+        overlaps = [overlap(Box(*boxes[way][row].tolist()), box_around(masks[row])) for row in cropped]
+        measured[f"box, {way}"] = float(np.mean(overlaps)) if overlaps else None
+    return measured
+
+
+def box_around(mask):
+    """The smallest `Box` with all of a mask."""
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return Box(left, top, left + width, top + height)
+
+
+def overlap(a, b):
+    """Intersection over union of two boxes."""
+    width = max(0, min(a.right, b.right) - max(a.left, b.left))
+    shared = width * max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
+    return shared / (a.area + b.area - shared)

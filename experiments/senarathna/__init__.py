@@ -1,0 +1,1 @@
+"""Senarathna and Wijesinghe (2025): Tables I to III, Figures 3 and 4."""

@@ -1,0 +1,172 @@
+"""Backbones: raw RGB in [0, 255] -> feature map, with their preprocessing and their weights inside.
+
+Everything known of a backbone stands in its `Spec`. A backbone is the name of one (`SPECS`), the name of any other
+network of ``keras.applications``, or a Keras model of your own (`build` has the contract).
+"""
+
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from fsad import filter_bank
+from fsad.backbones.specs import POSITIONS, SPECS, Spec, attention_layer, spec_of
+from fsad.weights import WeightsError, find_or_download
+
+__all__ = ["POSITIONS", "SPECS", "Spec", "attention_layer", "build", "locate", "spec_of"]
+
+
+def locate(backbone):
+    """The file of a backbone's ImageNet weights, downloaded if it is not on this machine; None where it has none.
+
+    Raises:
+        fsad.weights.WeightsError: no file, and no network.
+    """
+    spec = spec_of(backbone)
+    return find_or_download(spec.title, spec.files, lambda: _application(spec, "imagenet")) if spec.files else None
+
+
+def build(backbone, weights="imagenet", side=None, layer=None):
+    """Builds a backbone.
+
+    Args:
+        backbone: a key of `SPECS`; the name of another network in ``keras.applications``, such as
+            ``"EfficientNetB0"``; or a functional Keras model of your own, from float32 RGB ``(batch, S, S, 3)`` in [0,
+            255], preprocessing inside, to a feature map ``(batch, h, w, channels)``, whose layers are Keras's own (a
+            saved detector must load without your code). Your model is copied, and ``weights`` is of no meaning.
+        weights: ``"imagenet"``, the path of a weights file, or ``"none"``. The custom CNN has no ImageNet weights and
+            starts from random ones unless given a path; the filter bank has nothing to learn or load.
+        side: input side in pixels; the paper's, or that of your model, if None.
+        layer: name of the layer whose output is taken, such as ``"conv_pw_11_relu"``; or a stride, such as 16: the
+            last layer whose feature maps have it; the output if None.
+
+    Returns:
+        ``(model, loaded)``: a functional model named ``"backbone"`` from float32 RGB ``(batch, side, side, 3)`` in [0,
+        255] to a feature map; and what was loaded: ``"imagenet"``, the path, ``"random"``, ``"fixed"`` (the filter
+        bank), or ``"given"`` (your model). A backbone that the paper freezes is not trainable; MobileNets keep batch
+        normalisation in inference mode whatever is trained.
+
+    Raises:
+        ValueError: unknown name or layer, a model against the contract, or weights that do not fit.
+        FileNotFoundError: no file at the given path.
+        fsad.weights.WeightsError: ImageNet weights are not to be had; what to do then is the caller's to say.
+    """
+    spec = spec_of(backbone)
+    if isinstance(backbone, keras.Model):
+        model, loaded = _given(backbone, side), "given"
+    else:
+        image = keras.Input((side or spec.side,) * 2 + (3,), name="image")
+        model, loaded = _named(backbone, spec, image, weights)
+    if layer is not None:  # after loading: weights files are of the whole network
+        model = keras.Model(model.input, _layer(model, layer, spec.title).output, name="backbone")
+    if len(model.output.shape) != 4:
+        raise ValueError(
+            f"Expected a backbone that puts out feature maps (h, w, channels). Received: {model.output.shape}"
+        )
+    if (spec.application or "").startswith("MobileNet"):
+        for part in model.layers:
+            if isinstance(part, layers.BatchNormalization):
+                part.trainable = False
+    if spec.frozen:
+        model.trainable = False
+    return model, loaded
+
+
+def _given(model, side):
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] != 3:
+        raise ValueError(f"Expected a backbone of one input (batch, S, S, 3). Received: {shape}")
+    if side is None and shape[1] is None:
+        raise ValueError(f"Expected side, since the backbone {model.name} takes any size. Received: None")
+    side = side or shape[1]
+    if shape[1] not in (None, side) or shape[2] not in (None, side):
+        raise ValueError(f"Expected side {shape[1]}, which the backbone {model.name} takes. Received: {side}")
+    copy = keras.models.clone_model(model, input_tensors=keras.Input((side, side, 3), name="image"))
+    copy.set_weights(model.get_weights())
+    return keras.Model(copy.input, copy.output, name="backbone")
+
+
+def _named(backbone, spec, image, weights):
+    prepared = _preprocess(image, spec.mode)
+    if backbone == "filter_bank":
+        return filter_bank.build(image, prepared), "fixed"
+    if spec.application is None:
+        model = keras.Model(image, _custom_cnn(prepared), name="backbone")
+        return model, "random" if weights in ("imagenet", "none") else _load(model, weights)
+    inner = _application(spec, None, input_tensor=prepared)
+    loaded = "random"
+    if weights == "imagenet":
+        _load_imagenet(inner, backbone, spec)
+        loaded = "imagenet"
+    elif weights != "none":
+        loaded = _load(inner, weights)
+    return keras.Model(image, inner.output, name="backbone"), loaded
+
+
+def _application(spec, weights, **inputs):
+    network = getattr(keras.applications, spec.application)
+    return network(include_top=False, weights=weights, **dict(spec.options), **inputs)
+
+
+def _load_imagenet(inner, backbone, spec):
+    if spec.files:
+        _load(inner, locate(backbone))
+        return
+    try:
+        inner.set_weights(_application(spec, "imagenet").get_weights())
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise WeightsError(
+            f"Expected ImageNet weights of {backbone} from keras.applications. Received: no download ({error})"
+        ) from None
+
+
+def _layer(model, name, title):
+    names = [part.name for part in model.layers]
+    if isinstance(name, int):
+        maps = [part for part in model.layers if len(part.output.shape) == 4]
+        of_stride = [part for part in maps if part.output.shape[1] == -(-model.input_shape[1] // name)]
+        if not of_stride:
+            raise ValueError(f"Expected a stride of {title}. Received: {name}")
+        return of_stride[-1]
+    if name not in names:
+        raise ValueError(f"Expected a layer of {title}: {', '.join(names)}. Received: {name!r}")
+    return model.get_layer(name)
+
+
+def _preprocess(image, mode):
+    """Preprocessing as layers that a saved model carries along; what ``keras.applications`` does outside."""
+    if mode == "none":
+        return image
+    if mode == "caffe":  # BGR, minus ImageNet's channel means
+        blue_green_red = keras.ops.flip(image, axis=-1)
+        return layers.Rescaling(1.0, offset=[-103.939, -116.779, -123.68], name="subtract_mean")(blue_green_red)
+    if mode == "torch":  # [0, 1], minus ImageNet's channel means, over their deviations
+        mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        scale, offset = [1 / (255 * d) for d in deviation], [-m / d for m, d in zip(mean, deviation, strict=True)]
+        return layers.Rescaling(scale, offset=offset, name="standardise")(image)
+    if mode == "unit":  # [-1, 1]
+        return layers.Rescaling(1 / 127.5, offset=-1.0, name="to_unit")(image)
+    return layers.Rescaling(1 / 255, name="to_zero_one")(image)
+
+
+def _custom_cnn(x):
+    """Four convolutions and three poolings (Senarathna and Wijesinghe 2025, figure 1).
+
+    The paper prints layer kinds and a model size of 467 MB; the kernel sizes and widths are those of
+    Koch et al. (2015), which is the reading that gives that size.
+    """
+    for filters, kernel in ((64, 10), (128, 7), (128, 4)):
+        x = layers.Conv2D(filters, kernel, activation="relu")(x)
+        x = layers.MaxPooling2D(2, padding="same")(x)
+    return layers.Conv2D(256, 4, activation="relu")(x)
+
+
+def _load(model, path):
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected a weights file. Received: nothing there")
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        raise ValueError(f"{path}: expected weights of {model.name}. Received: {error}") from error
+    return str(path)

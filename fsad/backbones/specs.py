@@ -1,0 +1,126 @@
+"""What is fixed about each backbone."""
+
+import dataclasses
+
+import keras
+
+POSITIONS = (2, 4, 7, 10, 13)  # convolutions of VGG16, the last of each block (Takimoto et al. 2022)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What is fixed about a backbone.
+
+    ``title``: its name for people; ``side``: input side in pixels as the paper uses it; ``frozen``: not trained in the
+    paper's recipe; ``application``: name in ``keras.applications``, with ``options``; ``mode``: preprocessing that its
+    ImageNet weights expect; ``files``: names its weights go by, Keras's own last; ``patch_layer``: features of stride
+    16, half way between edges and objects, which recipe `patches` compares, or that stride; ``attention_layers``: the
+    layer of each of
+    `POSITIONS`, or the last one of the same resolution; ``last_layer``: what paper T pools, if not the output.
+    """
+
+    title: str
+    side: int = 224
+    frozen: bool = False
+    application: str | None = None
+    options: tuple = ()
+    mode: str = "zero_one"
+    files: tuple = ()
+    patch_layer: str | int | None = None
+    attention_layers: tuple = ()
+    last_layer: str | None = None
+
+
+_TF = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
+SPECS = {
+    "custom_cnn": Spec("Custom CNN", 100),
+    "filter_bank": Spec("Filter bank", 320, frozen=True),
+    "vgg16": Spec(
+        "VGG16",
+        application="VGG16",
+        mode="caffe",
+        files=("vgg16" + _TF,),
+        patch_layer="block4_conv3",
+        attention_layers=("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"),
+        last_layer="block5_conv3",
+    ),
+    "vgg19": Spec("VGG19", application="VGG19", mode="caffe", files=("vgg19" + _TF,), patch_layer="block4_conv4"),
+    "resnet50": Spec(
+        "ResNet50",
+        frozen=True,
+        application="ResNet50",
+        mode="caffe",
+        files=("resnet50" + _TF,),
+        patch_layer="conv4_block6_out",
+    ),
+    "inception_v3": Spec(
+        "InceptionV3", 100, application="InceptionV3", mode="unit", files=("inception_v3" + _TF,), patch_layer="mixed7"
+    ),
+    "mobilenet": Spec(
+        "MobileNet 0.75",
+        frozen=True,
+        application="MobileNet",
+        options=(("alpha", 0.75),),
+        mode="unit",
+        files=("mobilenet_v1_0.75_224_notop.weights.h5", "mobilenet_7_5_224_tf_no_top.h5"),
+        patch_layer="conv_pw_9_relu",
+        attention_layers=tuple(f"conv_pw_{n}_relu" for n in (1, 3, 5, 11, 13)),
+    ),
+    "mobilenet_v2": Spec(
+        "MobileNetV2",
+        frozen=True,
+        application="MobileNetV2",
+        mode="unit",
+        files=(
+            "mobilenet_v2_1.0_224_notop_dequantized_bnfolded.weights.h5",
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        ),
+        patch_layer="block_12_add",
+    ),
+}
+# Preprocessing of the other families, by the beginning of their name; those with none here have it inside.
+MODES = {
+    "VGG": "caffe",
+    "ResNet50V2": "unit",
+    "ResNet101V2": "unit",
+    "ResNet152V2": "unit",
+    "ResNet": "caffe",
+    "Inception": "unit",
+    "Xception": "unit",
+    "MobileNetV3": "none",
+    "MobileNet": "unit",
+    "NASNet": "unit",
+    "DenseNet": "torch",
+}
+
+
+def spec_of(backbone):
+    """The `Spec` of a name; that of a keras.applications name which is not in `SPECS` is made from its family.
+
+    Raises:
+        ValueError: neither.
+    """
+    if isinstance(backbone, keras.Model):
+        return Spec(backbone.name, mode="none")
+    if backbone in SPECS:
+        return SPECS[backbone]
+    if not isinstance(backbone, str) or not callable(getattr(keras.applications, backbone, None)):
+        raise ValueError(
+            f"Expected a backbone among {', '.join(SPECS)}, the name of a network in keras.applications, such as "
+            f"EfficientNetB0, or a keras.Model. Received: {backbone!r}"
+        )
+    mode = next((mode for family, mode in MODES.items() if backbone.startswith(family)), "none")
+    return Spec(backbone, frozen=True, application=backbone, mode=mode, patch_layer=16)
+
+
+def attention_layer(backbone, position):
+    """The layer behind which attention stands: one of `POSITIONS` is looked up, the name of a layer, or None, stays."""
+    if not isinstance(position, int):
+        return position
+    known = spec_of(backbone).attention_layers
+    if position not in POSITIONS or not known:
+        able = ", ".join(name for name, spec in SPECS.items() if spec.attention_layers)
+        raise ValueError(
+            f"Expected a position among {POSITIONS} of {able}, or a layer. Received: {position} of {backbone}"
+        )
+    return known[POSITIONS.index(position)]

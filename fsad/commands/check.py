@@ -1,0 +1,23 @@
+"""Looks at your images before you fit.
+
+Counts, sizes, unreadable files, the same image twice or in train and test, labels that look wrong. The exit status is 1
+if something should be fixed first.
+"""
+
+from pathlib import Path
+
+from fsad.commands import shared
+
+
+def add_arguments(parser):
+    parser.add_argument("folder", metavar="FOLDER", help="a folder of images, best in a layout of the README")
+
+
+def run(options):
+    if not Path(options.folder).is_dir():
+        raise FileNotFoundError(f"{options.folder}: expected a folder of images. Received: nothing there")
+    with shared.quiet():
+        from fsad import checks
+    folder_report = checks.check(options.folder)
+    print(folder_report.text())
+    return int(folder_report.bad)

@@ -1,0 +1,39 @@
+"""Writes a detector for another runtime and checks that it scores the same.
+
+An export is complete: preprocessing, references and threshold are inside.
+"""
+
+from fsad.commands import shared
+
+
+def add_arguments(parser):
+    parser.add_argument("detector", metavar="DETECTOR", help="folder of a saved detector")
+    parser.add_argument(
+        "--format", required=True, choices=["saved_model", "onnx", "openvino", "litert"], help="what to write"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="PATH", help="folder (saved_model) or file (.onnx, .xml, .tflite) to write"
+    )
+    parser.add_argument(
+        "--images", action="append", metavar="PATH", help="images to check on; the training images if not given"
+    )
+    parser.add_argument("--int8", action="store_true", help="for litert: 8-bit weights and activations")
+    shared.add_old_name(parser, "--pictures", "images", action="append")
+
+
+def run(options):
+    from fsad import inputs
+
+    samples = inputs.find(options.images) if options.images else None
+    if options.format != "saved_model":
+        shared.check_output(options.out)
+    detector = shared.load(options.detector)
+    with shared.quiet():
+        from fsad import export
+
+        result = export.export(detector, options.format, options.out, samples, options.int8)
+    print(
+        f"Written: {result['path']}\nOn {result['images']} {result['checked_on']} its score differs by at most "
+        f"{result['largest_difference']:.2g} from the detector's; verdicts changed: {result['verdicts_changed']}"
+    )
+    return 0

@@ -1,0 +1,66 @@
+"""Fits a detector to good images and, if you have any, defective ones.
+
+With --inspect and --report it then scores further images and writes an HTML report.
+"""
+
+from fsad.commands import shared
+
+SETTINGS = ("backbone", "layer", "weights", "side", "epochs")  # of the recipe
+OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed")  # of the detector
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("--good", action="append", required=True, metavar="PATH", help=f"good images: {shared.PATHS}; may be repeated")
+    add("--defect", action="append", metavar="PATH", help="defective images, likewise")
+    add("--out", required=True, metavar="DETECTOR", help="folder to write the detector to")
+    add(
+        "--recipe",
+        choices=["patches", "senarathna", "takimoto", "livieris"],
+        default="patches",
+        help="patches (the default) trains nothing; the papers' three train on good and defective images",
+    )
+    add(
+        "--backbone",
+        metavar="NAME",
+        help="mobilenet, vgg16, filter_bank, or of keras.applications, as EfficientNetB0",
+    )
+    add("--layer", metavar="NAME", help="recipe patches: the layer of the backbone whose features are compared")
+    add("--weights", metavar="NAME", help="imagenet, none, or a weights file")
+    add("--side", type=int, metavar="N", help="images are resized to this side, in pixels")
+    add("--epochs", type=int, metavar="N", help="of a recipe that trains")
+    add(
+        "--false_alarm_rate",
+        type=float,
+        metavar="X",
+        help="set the threshold for this rate of good parts called defective",
+    )
+    add("--miss_rate", type=float, metavar="X", help="set the threshold for this rate of defective parts called good")
+    add("--max_references", type=int, metavar="N", help="good images kept for comparison (32)")
+    add("--seed", type=int, metavar="N", help="of every random draw (0)")
+    add("--inspect", action="append", metavar="PATH", help="then score these images; needs --report")
+    add("--report", metavar="FILE.html", help="HTML report on the inspected images; needs --inspect")
+
+
+def run(options):
+    from fsad import inputs, storage
+
+    if (options.inspect is None) != (options.report is None):
+        raise ValueError("Expected --inspect and --report together. Received: one of them")
+    # What cannot be read or written is better known now.
+    storage.check_writable(options.out)
+    good = inputs.find(options.good)
+    defect = inputs.find(options.defect) if options.defect else None
+    inspected = inputs.find(options.inspect) if options.inspect else []
+    if options.report:
+        shared.check_output(options.report)
+    given = {name: getattr(options, name) for name in (*SETTINGS, *OPTIONS) if getattr(options, name) is not None}
+    with shared.quiet():
+        from fsad.detector import Detector
+    detector = Detector(options.recipe, **given).fit(good, defect)
+    detector.save(options.out)
+    print(shared.description(detector))
+    print(f"\nWritten: {options.out}")
+    if not options.report:
+        return 0
+    return shared.report(detector, inspected, options.report, shared.title_of(options.inspect))

@@ -1,0 +1,145 @@
+"""What several verbs need: a detector, its runtime, the arguments they share, and their closing lines."""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+MANY = 1000  # images from which on it pays to look for a faster runtime than TensorFlow, which takes ten seconds
+PATHS = "an image, a folder or a quoted pattern such as 'line/*.png'"
+
+
+def add_paths(parser):
+    parser.add_argument("detector", metavar="DETECTOR", help="folder of a saved detector")
+    parser.add_argument("inputs", metavar="PATH", nargs="+", help=PATHS)
+
+
+def add_scoring(parser):
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="call an image defective above this score, in place of the detector's own threshold",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=["auto", "tensorflow", "openvino", "onnx"],
+        default="auto",
+        help="what scores the images. auto: TensorFlow; from 1000 images on, the fastest that is installed and scores "
+        "the same",
+    )
+
+
+def add_old_name(parser, old, name, **options):
+    """A flag under the name it had before, for one version more."""
+    parser.add_argument(old, dest=name, help=argparse.SUPPRESS, default=argparse.SUPPRESS, **options)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Silences TensorFlow's start-up logs, which no setting of its own does."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            log.seek(0)
+            os.write(before, log.read())
+            raise
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
+def load(folder):
+    """A saved detector. What is wrong with its files is said before TensorFlow is started."""
+    from fsad import storage
+
+    storage.read_note(folder)
+    with quiet():
+        import fsad
+
+        return fsad.load(folder)
+
+
+def load_for(samples, options):
+    """The detector of a verb that scores, with the runtime asked for; says which, unless it is TensorFlow unasked."""
+    detector, asked = load(options.detector), options.runtime
+    if asked == "tensorflow" or (asked == "auto" and len(samples) < MANY):
+        return detector
+    with quiet():
+        from fsad.export import runtime
+
+        names = None if asked == "auto" else [name for name in runtime.RUNTIMES if name.startswith(asked)]
+        choice = runtime.choose(detector, names)
+    print(f"Runtime: {choice}", file=sys.stderr)
+    return detector.with_runtime(choice)
+
+
+def check_output(path):
+    """Raises an error that names the path, unless a file could be written there."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: expected a file to write. Received: a folder")
+    for folder in path.absolute().parents:
+        if folder.exists():
+            if not folder.is_dir() or not os.access(folder, os.W_OK):
+                raise NotADirectoryError(f"{path}: expected a folder to write to. Received: {folder}, which is none")
+            return
+
+
+def question(verdicts, enough=10):
+    """A doubt about a batch without a single good image."""
+    scored = [verdict for verdict in verdicts if verdict]
+    if len(scored) >= enough and set(scored) == {"defective"}:
+        print(
+            f"All {len(scored)} images were classified as defective. Check that lighting, camera and part match the "
+            "reference images.",
+            file=sys.stderr,
+        )
+
+
+def report(detector, samples, path, title, threshold=None):
+    """Scores the samples and writes the HTML report; returns the exit status."""
+    from tqdm import tqdm
+
+    import fsad.report
+
+    stream = detector.stream(samples, threshold, details=True)
+    stream = tqdm(stream, total=len(samples), desc="inspecting", unit="image", leave=False)
+    predictions = fsad.report.write(path, detector, stream, len(samples), title, threshold)
+    verdicts = [p.verdict for p in predictions]
+    failed = [p for p in predictions if p.error]
+    print(
+        f"{len(samples)} images: {verdicts.count('defective')} defective, {verdicts.count('good')} good, "
+        f"{len(failed)} unreadable"
+    )
+    for p in failed[:20]:
+        print(f"  {p.name}: {p.error}")
+    question(verdicts)
+    print(f"Written: {path}")
+    return int(bool(failed))
+
+
+def title_of(paths):
+    return ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
+
+
+def description(detector):
+    """A detector in lines: recipe, images it was fitted with, threshold, notes."""
+    fitted, threshold = detector.fitted, detector.threshold
+    roles = [record["role"] for record in fitted.training]
+    lines = [
+        f"Recipe      {detector.recipe}, weights {fitted.weights}, images at {detector.side} x {detector.side}",
+        f"Fitted with {roles.count('good')} good and {roles.count('defective')} defective images; "
+        f"{len(fitted.thumbnails)} are references",
+        f"Threshold   {threshold.value:.4g}: {threshold.how}",
+    ]
+    for name in ("good", "defective"):
+        if scores := getattr(threshold, name):
+            lines.append(f"Scores      {name}: {scores[0]:.4g} to {scores[-1]:.4g}")
+    return "\n".join([*lines, *(f"Note        {text}" for text in fitted.warnings)])

@@ -1,0 +1,61 @@
+"""What a detector knows once it is fitted, and how it is packed into a folder."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from fsad import thresholds
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to fit, beside the recipe's own settings; see `fsad.detector.Detector`."""
+
+    false_alarm_rate: float | None = None
+    miss_rate: float | None = None
+    max_references: int = 32
+    folds: int = 4
+    seed: int = 0
+    precision: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What a detector knows once it is fitted.
+
+    ``references``: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.references`);
+    ``training``: a dict for each training image with ``name``,
+    ``role`` (``"good"``, ``"defective"``), ``sha256``, ``reference`` (its number or None) and ``score``
+    (held out, or None); ``thumbnails``: uint8 ``(r, 160, 160, 3)``; ``signatures``: ``(t, 64, 64)`` of the
+    training images, by which other photographs of the same parts are recognised; ``map_range``: patch
+    distances shown as 0 and 1, or None; ``warnings``: what a user should know.
+    """
+
+    model: keras.Model
+    reduction: str
+    weights: str
+    references: np.ndarray
+    threshold: thresholds.Threshold
+    map_range: tuple | None
+    training: tuple
+    thumbnails: np.ndarray
+    signatures: np.ndarray
+    warnings: tuple
+
+    def pack(self):
+        """``(arrays, note)``: the arrays, and the rest as JSON values; the model is saved on its own."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "model"}
+        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        arrays["signatures"] = arrays["signatures"].astype(np.float16)  # a third of the folder otherwise
+        note = {name: value for name, value in values.items() if name not in arrays}
+        return arrays, {**note, "threshold": dataclasses.asdict(self.threshold)}
+
+    @classmethod
+    def unpack(cls, model, arrays, note):
+        """The reverse of `pack`; raises KeyError, TypeError or ValueError for what `pack` did not make."""
+        values = {field.name: note[field.name] for field in dataclasses.fields(cls) if field.name in note}
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        limits = {k: tuple(v) if isinstance(v, list) else v for k, v in note["threshold"].items()}
+        arrays = {**arrays, "signatures": arrays["signatures"].astype(np.float32)}
+        return cls(**{**values, **arrays, "model": model, "threshold": thresholds.Threshold(**limits)})

@@ -1,0 +1,123 @@
+"""What a user points at, or the folder of a data set -> samples: listed once (`find`, `load`), read once.
+
+The layouts of a folder are in `fsad.inputs.layouts`.
+"""
+
+import dataclasses
+import glob
+from pathlib import Path
+
+import numpy as np
+
+from fsad import duplicates
+from fsad.images import MIN_SIDE, SUFFIXES
+from fsad.inputs.layouts import layout_of, list_images
+from fsad.inputs.reading import Reading, prefetch, read_ahead
+from fsad.inputs.samples import Dataset, Sample
+
+__all__ = ["Dataset", "Reading", "Sample", "find", "load", "look", "prefetch", "read_ahead", "with_groups"]
+
+
+def find(inputs):
+    """Lists inputs without reading them.
+
+    Args:
+        inputs: a path, folder or glob; an array, uint8 RGB ``(H, W, 3)`` or gray ``(H, W)``, or a stack
+            ``(n, H, W, 3)``; a `Sample`, which stays as it is; or several of these in a list. A folder stands for every
+            image file below it except masks, labelled where it has a layout that tells good from defective. Hidden
+            files and files without an image extension are skipped unless named.
+
+    Returns:
+        A list of `Sample`. A named file that is missing is in it: reading it says so.
+
+    Raises:
+        FileNotFoundError: a folder or glob without any image.
+        ValueError: an array of another shape or type.
+    """
+    samples = []
+    for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
+        if isinstance(item, Sample):
+            samples.append(item)
+        elif isinstance(item, np.ndarray):
+            samples += _arrays(item, len(samples))
+        else:
+            samples += _paths(item)
+    return samples
+
+
+def load(folder):
+    """The folder of a data set, in whichever of the known layouts it has.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no layout fits, or no image is in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: expected a folder of images. Received: nothing there")
+    layout = layout_of(folder)
+    samples, skipped = list_images(folder, layout)
+    samples = [s for s in samples if s.label is not None]
+    if not samples:
+        raise ValueError(
+            f"{folder}: expected images in the {layout} layout. Received: none, and {len(skipped)} other files"
+        )
+    return Dataset(folder, layout, tuple(samples), tuple(skipped))
+
+
+def look(folder):
+    """As `load`, for a folder that need not have a layout: then ``layout`` is None and no sample has a label."""
+    folder = Path(folder)
+    try:
+        layout = layout_of(folder)
+    except ValueError:
+        layout = None
+    samples, skipped = list_images(folder, layout)
+    if layout == "classes":  # these tell one class from another, not good from defective
+        samples = [dataclasses.replace(s, label=None, kind=None, mask=None, group=None) for s in samples]
+    return Dataset(folder, layout, tuple(samples), tuple(skipped))
+
+
+def with_groups(dataset, progress=None):
+    """Reads every image once; images of one part and near-duplicates (`fsad.duplicates`) get one group number.
+
+    Images that cannot be read move to ``skipped`` with their reason. ``progress``: called with 1 after each image.
+    """
+    readable, signatures, skipped = [], [], []
+    for reading in read_ahead(dataset.samples, signatures=True):
+        if reading.error:
+            skipped.append((reading.sample.path, reading.error))
+        else:
+            readable.append(reading.sample)
+            signatures.append(reading.signature)
+        if progress:
+            progress(1)
+    groups = duplicates.groups(signatures, known=[s.group for s in readable])
+    samples = tuple(dataclasses.replace(s, group=int(g)) for s, g in zip(readable, groups, strict=True))
+    return dataclasses.replace(dataset, samples=samples, skipped=dataset.skipped + tuple(skipped))
+
+
+def _arrays(array, number):
+    if array.dtype != np.uint8:
+        raise ValueError(f"Expected a uint8 image, values 0 to 255. Received: {array.dtype}")
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, -1)
+    stack = array[None] if array.ndim == 3 else array
+    if stack.ndim != 4 or stack.shape[-1] != 3 or min(stack.shape[1:3]) < MIN_SIDE:
+        raise ValueError(f"Expected RGB (H, W, 3), gray (H, W) or RGB (n, H, W, 3). Received: {array.shape}")
+    return [Sample(image, number=number + k) for k, image in enumerate(stack)]
+
+
+def _paths(item):
+    if not isinstance(item, (str, Path)):
+        raise ValueError(f"Expected a path, folder, glob or array. Received: {type(item).__name__}")
+    path = Path(item)
+    if path.is_dir():
+        samples = list(look(path).samples)
+    elif glob.has_magic(str(item)) and not path.exists():
+        samples = [Sample(Path(p)) for p in sorted(glob.glob(str(item), recursive=True)) if not Path(p).is_dir()]
+    else:
+        return [Sample(path)]
+    if not samples:
+        raise FileNotFoundError(f"{item}: expected images ({', '.join(SUFFIXES)}). Received: none")
+    return samples

@@ -1,0 +1,68 @@
+"""Samples -> images, read in threads, in order."""
+
+import collections
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from fsad import duplicates
+from fsad.images import ImageError, resize
+from fsad.inputs.samples import Sample
+
+AHEAD = 16  # images that are read while earlier ones are worked on
+
+
+class Reading(NamedTuple):
+    """A sample as read: ``size`` (width, height); ``resized`` ``(side, side, 3)``, ``signature`` ``(64, 64)`` and
+    ``image`` ``(H, W, 3)`` where they were asked for; ``error``: why it could not be read, and then only that."""
+
+    sample: Sample
+    size: tuple | None = None
+    resized: np.ndarray | None = None
+    signature: np.ndarray | None = None
+    image: np.ndarray | None = None
+    error: str | None = None
+
+
+def read_ahead(samples, side=None, signatures=False, images=False):
+    """Yields a `Reading` of each sample, in order, read in threads while the earlier ones are worked on.
+
+    Args:
+        samples: from `find` or `load`.
+        side: also resize to this side, in pixels.
+        signatures: also make the near-duplicate signature (`fsad.duplicates.signature`), in the same pass.
+        images: also keep the image at full size.
+    """
+
+    def read(sample):
+        try:
+            image = sample.read()
+        except ImageError as error:
+            return Reading(sample, error=error.reason)
+        return Reading(
+            sample,
+            size=image.shape[1::-1],
+            resized=resize(image, side) if side else None,
+            signature=duplicates.signature(image) if signatures else None,
+            image=image if images else None,
+        )
+
+    return prefetch(read, samples)
+
+
+def prefetch(function, items, ahead=AHEAD):
+    """Yields ``function(item)`` of each item, in order, computed in threads up to ``ahead`` items in advance."""
+    remaining, pending = iter(items), collections.deque()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for item in remaining:
+                pending.append(pool.submit(function, item))
+                if len(pending) > ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,66 @@
+"""An image that is not read yet, and a folder of them."""
+
+import collections
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from fsad.images import read_image
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One image, not read yet.
+
+    ``source``: a ``Path``, or uint8 RGB ``(H, W, 3)``; ``label``: 0 good, 1 defective, None unknown (in a folder of
+    classes: the class number); ``kind``: ``"good"``, the type of defect, or the class; ``mask``: the file of its defect
+    mask; ``group``: equal for images of one part: a name where file names tell it, a number once `with_groups` has run,
+    else None; ``folder``: the folder it was listed from; ``number``: of an array among the inputs.
+    """
+
+    source: Path | np.ndarray = dataclasses.field(repr=False)
+    label: int | None = None
+    kind: str | None = None
+    mask: Path | None = None
+    group: str | int | None = None
+    folder: Path | None = None
+    number: int = 0
+
+    @property
+    def path(self) -> Path | None:
+        return self.source if isinstance(self.source, Path) else None
+
+    @property
+    def name(self) -> str:
+        return f"array {self.number}" if self.path is None else str(self.path)
+
+    def read(self):
+        """uint8 RGB ``(H, W, 3)``; raises `fsad.images.ImageError`."""
+        return self.source if self.path is None else read_image(self.path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A folder in a known layout: ``samples``, and what was left out: ``skipped``, a tuple of (path, reason)."""
+
+    folder: Path
+    layout: str
+    samples: tuple
+    skipped: tuple = ()
+
+    def counts(self):
+        """Images of each kind, in order of name."""
+        return dict(sorted(collections.Counter(s.kind for s in self.samples).items()))
+
+    def summary(self):
+        """One line: name, counts, distinct parts if they are known, skipped files."""
+        kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts().items())
+        groups = {s.group for s in self.samples}
+        parts = f" of {len(groups)} distinct parts" if all(isinstance(g, int) for g in groups) else ""
+        name = Path(self.folder).resolve().name
+        line = f"{name}: {len(self.samples)} images{parts} ({kinds}), {self.layout} layout"
+        if self.skipped:
+            path, reason = self.skipped[0]
+            line += f", {len(self.skipped)} left out (first {Path(path).relative_to(self.folder).as_posix()}: {reason})"
+        return line

@@ -1,0 +1,38 @@
+"""What a detector says of one image."""
+
+import dataclasses
+
+import numpy as np
+
+from fsad.inputs import Sample
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a detector says of one image.
+
+    ``sample``: the `fsad.inputs.Sample`, with the label that its folder gives; ``score``: dissimilarity, higher is more
+    anomalous; ``verdict``: ``"good"`` or ``"defective"``; ``confidence`` of the verdict in [0.5, 1]; ``nearest``:
+    number of the nearest reference; ``anomaly_map``: float32 ``(h, w)``, >= 0, where the image differs; ``error``: why
+    the image could not be scored, and then all of these are None. With details, while streaming: ``image``, uint8 RGB
+    at full size, and ``signature``, by which near-duplicates are recognised.
+    """
+
+    sample: Sample
+    score: float | None = None
+    verdict: str | None = None
+    confidence: float | None = None
+    nearest: int | None = None
+    anomaly_map: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    error: str | None = None
+    image: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    signature: np.ndarray | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Path of the image, or ``array N``."""
+        return self.sample.name
+
+    def bare(self) -> "Prediction":
+        """The same without map, image and signature, to keep by the thousand."""
+        return dataclasses.replace(self, anomaly_map=None, image=None, signature=None)

@@ -1,0 +1,65 @@
+"""What a recipe is: a network, how it is trained, and how its references are used."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+
+from fsad import pairs
+from fsad.augment import MIRRORS
+
+
+@dataclasses.dataclass
+class Recipe:
+    """A network, how it is trained and how it is compared with references. Fields mean the same for every recipe.
+
+    The network: ``model``, the two-input model; ``weights``, what its backbone started from (as `fsad.backbones.build`
+    returns it).
+
+    Training, by `fsad.training.fit`: ``pairing``, which images meet (`fsad.pairs`); None for a network that is not
+    trained and needs no defective images; ``augment``, images -> c images of each, of which the a-th meets the a-th;
+    ``loss`` and ``optimizer``; ``batching`` (a key of `fsad.pairs.BATCHINGS`) and ``batch_size``, pairs or images;
+    ``epochs``; ``patience``, epochs without a better loss on pairs held out, where there are any; ``branch``, a second
+    embedding from the attention's hidden features, and the weight of its loss; ``start``: called as ``start(recipe,
+    embed, index, pair_labels)`` before the first step, to set what depends on the distances there are, where ``embed``
+    maps rows of the images to embeddings.
+
+    References: ``references``, labels -> rows of the training images that are; ``views``, images -> images, by which
+    each is taken in turn; the first leaves it as it is; ``reduction`` of the dissimilarities to the score
+    (`fsad.scoring.compare`).
+    """
+
+    name: str
+    model: keras.Model
+    weights: str
+    pairing: Callable | None = None
+    augment: Callable | None = None
+    loss: keras.losses.Loss | None = None
+    optimizer: keras.optimizers.Optimizer | None = None
+    batching: str = "pairs"
+    batch_size: int = 16
+    epochs: int = 0
+    patience: int = 0
+    branch: keras.Model | None = None
+    branch_weight: float = 0.0
+    start: Callable | None = None
+    references: Callable = pairs.good
+    views: tuple = MIRRORS[:1]
+    reduction: str = "mean"
+
+    @property
+    def side(self) -> int:
+        """Side of the images the network takes, in pixels."""
+        return self.model.input_shape[0][1]
+
+    @property
+    def trained(self) -> bool:
+        return self.pairing is not None
+
+
+def thaw(backbone, loaded):
+    """Lets every layer of a backbone learn except batch normalisation with the statistics of ImageNet: those of the
+    few images of a step are no match for them."""
+    backbone.trainable = True
+    for layer in backbone.layers:
+        layer.trainable = not (loaded == "imagenet" and isinstance(layer, keras.layers.BatchNormalization))

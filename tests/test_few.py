@@ -1,0 +1,50 @@
+import numpy as np
+
+from experiments.ablations import few
+from experiments.runner import Row
+from fsad import inputs, splits
+from fsad.images import write_image
+
+
+class Finished:
+    """A finished run whose record is known."""
+
+    def __init__(self, record, row=few.TABLE.rows[0]):
+        self.row, self.record = row, record
+
+    def load(self):
+        return self.record, {}
+
+
+def test_a_variant_from_images_to_cells(parts):
+    settings = {**few.TABLE.settings, "data": str(parts), "anchors": 2, "good": 14, "defective": 4, "seed": 0}
+    settings |= {"weights": "none", "test_per_class": 2}
+    record, _ = few.train({**settings, "backbone": "filter_bank"})
+    assert list(record["scores"]) == ["1", "2", "4", "8", "16"]
+    assert all(len(scores) == 4 and np.isfinite(scores).all() for scores in record["scores"].values())
+    assert 0 <= record["aupro"] <= 1 and 0 <= record["pixel_auroc"] <= 1 and record["weights_loaded"] == "fixed"
+    results, sections, _ = few.report([Finished(record, Row("filter_bank", "filters", {}))])
+    assert 0 <= results["filter_bank"].cells["auroc"]["mean"] <= 1 and "by defect type" in sections
+    linear, _ = few.train({**settings, "method": "linear"})
+    assert np.isfinite(linear["scores"]["16"]).all()
+
+
+def test_benign_and_malignant_are_good_and_defective(tmp_path, rng):
+    for name in ("benign", "malignant"):
+        for k in range(6):
+            write_image(tmp_path / name / f"{k}.png", rng.integers(0, 256, (64, 64, 3), np.uint8))
+    dataset = few._labelled(inputs.with_groups(inputs.load(tmp_path)))
+    assert dataset.counts() == {"good": 6, "malignant": 6}
+    shots = splits.sample_shots(dataset, rng, anchors=1, good=1, defective=1)
+    assert {s.label for s in shots.test} == {0, 1} and shots.defective[0].kind == "malignant"
+
+
+def test_sections_by_hand():
+    """Two good, two defective images; with one reference image one of them is mistaken."""
+    test = {"label": [0, 0, 1, 1], "kind": ["good", "good", "cut", "hole"], "group": [0, 1, 2, 3]}
+    scores = {str(n): [0.1, 0.2, 0.3, 0.4] for n in few.GOOD} | {"1": [0.1, 0.35, 0.3, 0.4]}
+    record = {"test": test, "scores": scores, "thresholds": {"0": 0.35, "1": 0.25, "4": 0.25, "8": 0.25}}
+    results, sections, _ = few.report([Finished({**record, "weights_loaded": "imagenet", "aupro": None})])
+    assert results["patches"].cells["auroc"]["mean"] == 1 and "aupro" not in results["patches"].cells
+    assert "| 1 | 0.750 | 0.800 |" in sections and "| 16 | 1.000 | 1.000 |" in sections
+    assert "| 0 | 0.667 | 0.500 | 1.000 |" in sections and "| 8 | 1.000 | 1.000 | 1.000 |" in sections

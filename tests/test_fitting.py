@@ -1,0 +1,74 @@
+import logging
+
+import numpy as np
+import pytest
+
+import fsad
+from fsad import fitting, weights
+from fsad.images import read_images
+
+
+def test_a_held_out_score_does_not_see_the_image(fitted):
+    record = fitted.fitted.training[0]
+    assert record["reference"] == 0
+    assert fitted.score(record["name"])[0] == pytest.approx(0, abs=1e-5)  # it is a reference itself
+    assert record["score"] > 0.001
+
+
+def test_works_without_defective_images_and_from_arrays(parts):
+    good = read_images(sorted((parts / "train" / "good").glob("*.png"))[:6], 96)
+    detector = fsad.Detector(backbone="filter_bank", side=96).fit(good, progress=False)
+    assert detector.threshold.defective == () and len(detector.threshold.good) == 6
+    assert detector.score(parts / "test" / "hole").min() > detector.threshold.value
+
+
+def test_more_good_images_than_references_or_than_are_read(parts, monkeypatch):
+    monkeypatch.setattr(fitting, "MAX_IMAGES", 17)
+    detector = fsad.Detector(backbone="filter_bank", side=96, max_references=5)
+    detector.fit(parts / "train" / "good", progress=False)
+    assert len(detector.fitted.references) == 5 and len(detector.threshold.good) == 17
+    assert "Using a random 17 of 18 good images." in detector.fitted.warnings
+
+
+def test_without_imagenet_weights_the_filter_bank_is_used_and_said(parts, monkeypatch):
+    def offline(title, files, download):
+        raise weights.WeightsError("Expected weights. Received: no network")
+
+    monkeypatch.setattr("fsad.backbones.find_or_download", offline)
+    detector = fsad.Detector(side=96).fit(parts / "train" / "good", progress=False)
+    assert detector.fitted.weights == "fixed" and fitting.NO_WEIGHTS["patches"] in detector.fitted.warnings
+    options = {"backbone": "mobilenet", "position": None, "branch_weight": 0.0, "side": 32}
+    recipe, settings = fitting.build("takimoto", options, warnings := [])
+    assert recipe.weights == "random" and settings["weights"] == "none" and warnings == [fitting.NO_WEIGHTS["trained"]]
+
+
+@pytest.mark.parametrize(
+    ("good", "message"),
+    [("test", "which its folder says is color"), ("train/good/000.png", "Received: 1 images, all near-dup")],
+)
+def test_refuses_to_fit(parts, good, message):
+    with pytest.raises(ValueError, match=message):
+        fsad.Detector(backbone="filter_bank", side=96).fit(parts / good, progress=False)
+
+
+def test_settings_out_of_range_are_refused():
+    images = np.zeros((2, 20, 20, 3), np.uint8)
+    with pytest.raises(ValueError, match="side of at least 32"):
+        fsad.Detector(side=8).fit(images, progress=False)
+    with pytest.raises(ValueError, match=r"miss rate. Received: none"):
+        fsad.Detector(miss_rate=0.1, backbone="filter_bank").fit(images, progress=False)
+
+
+def test_the_same_image_as_good_and_as_defective_is_reported(parts, caplog):
+    same = parts / "train" / "good" / "000.png"
+    with caplog.at_level(logging.WARNING):
+        fsad.Detector(backbone="filter_bank", side=96).fit(parts / "train" / "good", same, progress=False)
+    assert "given as good and as defective" in caplog.text
+
+
+def test_fewer_than_twenty_images_of_one_outline_are_still_different_parts(rng, caplog):
+    y, x = np.mgrid[-48:48, -48:48]
+    ring = 255 * ((np.hypot(x, y) > 20) & (np.hypot(x, y) < 40))[..., None]
+    images = np.clip(ring + rng.normal(0, 12, (8, 96, 96, 1)), 0, 255).astype(np.uint8).repeat(3, -1)
+    detector = fsad.Detector(backbone="filter_bank", side=96).fit(images, progress=False)
+    assert len(detector.threshold.good) == 8 and "each is taken for a part of its own" in caplog.text
