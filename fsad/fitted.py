@@ -24,7 +24,7 @@ class Options:
 class Fitted:
     """What a detector knows once it is fitted.
 
-    ``references``: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.references`);
+    ``references``: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.embed_references`);
     ``training``: a dict for each training image with ``name``,
     ``role`` (``"good"``, ``"defective"``), ``sha256``, ``reference`` (its number or None) and ``score``
     (held out, or None); ``thumbnails``: uint8 ``(r, 160, 160, 3)``; ``signatures``: ``(t, 64, 64)`` of the

@@ -160,7 +160,7 @@ def embed(recipe, options, data, rng, progress):
     """References of a recipe that is not trained, their rows, and held-out ``(scores, maps)``."""
     embeddings = _embed(recipe.model, data.images, progress)
     chosen = np.sort(rng.permutation(np.flatnonzero(data.good))[: options.max_references])
-    references = scoring.references(recipe, data.images[chosen], embeddings[chosen])
+    references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
     reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
     return references, chosen, scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
 

@@ -122,7 +122,8 @@ def by_images(index, size, rng):
         within.setdefault(b, step)
     between[np.diag_indices(len(deal))] = [within[number] for number in range(len(deal))]
     step = between[group[index[:, 0]], group[index[:, 1]]]
-    return np.argsort(step, kind="stable"), np.bincount(step, minlength=len(first))
+    sizes = np.bincount(step)
+    return np.argsort(step, kind="stable"), sizes[sizes > 0]
 
 
 BATCHINGS = {"pairs": by_pairs, "anchors": by_anchors, "images": by_images}

@@ -38,7 +38,7 @@ def reduce(per_reference, reduction="mean"):
     return np.asarray(REDUCTIONS[reduction](np.asarray(per_reference)))
 
 
-def references(recipe, images, embeddings=None):
+def embed_references(recipe, images, embeddings=None):
     """Embeddings of images as references, ``(r v, ...)``: each as the recipe's v ``views`` show it, in turn.
 
     Of maps of patches that overlap (`fsad.layers.NearestPatch` with a window) every second one a side is used: the
@@ -56,7 +56,7 @@ def references(recipe, images, embeddings=None):
     return np.ascontiguousarray(stacked[:, ::window, ::window]) if window > 1 else stacked
 
 
-def per_reference(model, embeddings, references, block=MAX_PAIRS):
+def dissimilarities(model, embeddings, references, block=MAX_PAIRS):
     """Dissimilarity of each image to each reference, numpy ``(n, r)``; arguments as in `score`."""
     out = np.empty((len(embeddings), len(references)), np.float32)
     if embeddings.ndim > 2:  # a pair of maps holds as many numbers as their patches have pairs
@@ -92,6 +92,8 @@ def score(model, embeddings, references, reduction="mean", block=MAX_PAIRS):
         block: pairs compared at a time.
     """
     _check(reduction)
+    if not len(embeddings):
+        return np.zeros(0, np.float32)
     if reduction == "first":
         references = references[:1]
     # With nothing but a sigmoid unit after it, which rises, the nearest is the least dissimilar.
@@ -105,7 +107,7 @@ def score(model, embeddings, references, reduction="mean", block=MAX_PAIRS):
         ])  # fmt: skip
     rows = max(1, MAX_ENTRIES // len(references))
     return np.concatenate([
-        reduce(per_reference(model, embeddings[k : k + rows], references, block), reduction)
+        reduce(dissimilarities(model, embeddings[k : k + rows], references, block), reduction)
         for k in range(0, len(embeddings), rows)
     ])  # fmt: skip
 

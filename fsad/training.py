@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fsad import pairs as pairing
 from fsad import siamese
+from fsad.pairs import dataset
 
 BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}  # Intel, AMD, ARM
 
@@ -49,9 +49,13 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
         Loss of each epoch, a list of floats.
 
     Raises:
-        ValueError: shapes, or labels that the pairing cannot pair.
+        ValueError: a recipe that is not trained, no epochs, shapes, or labels that the pairing cannot pair.
         FloatingPointError: the loss became NaN.
     """
+    if not recipe.trained or recipe.epochs < 1:
+        raise ValueError(
+            f"Expected a recipe that is trained, and epochs. Received: {recipe.name}, {recipe.epochs} epochs"
+        )
     backbone = siamese.parts(recipe.model).backbone
     frozen, labels = not backbone.trainable_weights, np.asarray(labels)
     given_features = frozen and images.shape[1:] == backbone.output_shape[1:]
@@ -62,6 +66,8 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
         )
     groups = np.arange(len(labels)) if groups is None else groups
     index, pair_labels = recipe.pairing(labels, groups, rng) if pairs is None else pairs
+    if recipe.augment is not None and given_features:
+        raise ValueError(f"Expected images, which the recipe {recipe.name} augments. Received: feature maps")
     if recipe.augment is not None:
         images, index, pair_labels = _augmented(recipe.augment, images, index, pair_labels)
     if frozen and not given_features:  # images do not change and a frozen backbone has no state
@@ -70,10 +76,10 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
         view = siamese.on_features(recipe.model) if frozen else recipe.model
         recipe.start(recipe, lambda rows: siamese.embed(view, np.asarray(images)[rows]), index, pair_labels)
     model = _compiled(recipe, frozen)
-    data = pairing.dataset(images, index, pair_labels, recipe.batching, recipe.batch_size, recipe.epochs, rng)
+    data = dataset(images, index, pair_labels, recipe.batching, recipe.batch_size, recipe.epochs, rng)
     options = {}
     if validation is not None:
-        options["validation_data"] = pairing.dataset(
+        options["validation_data"] = dataset(
             images, *validation, recipe.batching, recipe.batch_size, 1, np.random.default_rng(0)
         )
         stop = keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, restore_best_weights=True)

@@ -225,3 +225,17 @@ def test_prefetch_is_in_order_and_at_most_some_items_ahead():
     assert [next(squares) for _ in range(3)] == [0, 1, 4] and taken == [0, 1, 2, 3, 4]
     squares.close()
     assert [*inputs.prefetch(str, [1, 2])] == ["1", "2"]
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    put(tmp_path / "elsewhere", "1.png", "2.png")
+    put(tmp_path / "set", "crack/1.png")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "set" / "good")
+    os.symlink(tmp_path / "set", tmp_path / "set" / "crack" / "loop")
+    assert inputs.load(tmp_path / "set").counts() == {"crack": 1, "good": 2}
+
+
+def test_a_png_beside_a_jpg_is_no_mask_where_folders_have_labels(tmp_path):
+    put(tmp_path, "good/1.png", "crack/1.jpg", "crack/1.png")
+    samples = inputs.load(tmp_path).samples
+    assert len(samples) == 3 and not any(s.mask for s in samples)

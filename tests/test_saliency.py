@@ -26,7 +26,7 @@ def test_saliency_of_a_linear_model_is_its_weights(rng):
     images = rng.uniform(0, 255, (3, 5, 5, 3)).astype(np.float32)
     references = np.zeros((1, 1), np.float32)
     maps = saliency_maps(model, images, references, sigma=0)
-    score = np.asarray(scoring.per_reference(model, scoring.embed(model, images), references))
+    score = np.asarray(scoring.dissimilarities(model, scoring.embed(model, images), references))
     slope = score * (1 - score)  # of the sigmoid
     expected = np.abs(weights).mean(-1) * slope[:, :, None]
     assert maps.shape == (3, 5, 5)

@@ -18,7 +18,7 @@ def test_compare_is_the_two_input_model_on_every_pair(tiny_recipe, images):
     assert np.allclose(comparison.per_reference, expected, atol=1e-6) and comparison.anomaly_map is None
     assert np.allclose(comparison.score, np.mean(expected, axis=1), atol=1e-6)
     for block in (4096, 4):  # in one block; in many, compiled
-        assert np.allclose(scoring.per_reference(model, embeddings, references, block), expected, atol=1e-6)
+        assert np.allclose(scoring.dissimilarities(model, embeddings, references, block), expected, atol=1e-6)
 
 
 def test_reductions_by_hand():
@@ -32,7 +32,7 @@ def test_reductions_by_hand():
 def test_scores_without_the_whole_matrix(tiny_recipe, images, distance, monkeypatch, rng):
     model = tiny_recipe(distance=distance).model
     embeddings, references = scoring.embed(model, images), rng.normal(size=(5, 6)).astype(np.float32)
-    per_reference = scoring.per_reference(model, embeddings, references)
+    per_reference = scoring.dissimilarities(model, embeddings, references)
     monkeypatch.setattr(scoring, "MAX_ENTRIES", 10)  # two rows of the matrix at a time
     for reduction in scoring.REDUCTIONS:
         for block in (4096, 4):
@@ -54,7 +54,7 @@ def test_leaves_out_the_images_of_the_same_part(tiny_recipe, images):
     model = tiny_recipe().model
     embeddings = scoring.embed(model, images[:4])
     scores, maps = scoring.leave_out(model, embeddings, [0, 0, 1, 2], embeddings, [0, 0, 1, 2])
-    d = scoring.per_reference(model, embeddings, embeddings)
+    d = scoring.dissimilarities(model, embeddings, embeddings)
     expected = [d[0, 2:].mean(), d[1, 2:].mean(), d[2, [0, 1, 3]].mean(), d[3, :3].mean()]
     assert np.allclose(scores, expected, atol=1e-6) and maps is None
     scores, _ = scoring.leave_out(model, embeddings[:2], [0, 0], embeddings[:2], [0, 0])
@@ -73,7 +73,7 @@ def test_patches_pool_their_references(rng):
     assert np.allclose(comparison.score, np.sort(d.min(2).ravel())[-8:].mean(), atol=1e-5)
     per_reference = [np.sort(d[..., r].ravel())[-8:].mean() for r in (0, 1)]
     assert np.allclose(comparison.per_reference, [per_reference], atol=1e-5)
-    assert np.allclose(scoring.per_reference(recipe.model, embeddings[:1], embeddings[1:], block=1), [per_reference],
+    assert np.allclose(scoring.dissimilarities(recipe.model, embeddings[:1], embeddings[1:], block=1), [per_reference],
                        atol=1e-5)  # fmt: skip
     two_input = recipe.model([images[1:].astype(np.float32), images[[0, 0]].astype(np.float32)])
     assert np.allclose(two_input[:, 0], per_reference, atol=1e-5)
@@ -86,10 +86,10 @@ def test_references_in_their_views(rng):
     recipe = recipes.patches.build("filter_bank", side=64, window=2, mirrored=True)
     images = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
     embeddings = scoring.embed(recipe.model, images)
-    references = scoring.references(recipe, images, embeddings)
+    references = scoring.embed_references(recipe, images, embeddings)
     assert references.shape == (8, 2, 2, 79) and embeddings.shape == (2, 3, 3, 79)  # every second patch of each view
     assert np.array_equal(references[4], embeddings[1, ::2, ::2])
-    assert np.array_equal(references, scoring.references(recipe, images))
+    assert np.array_equal(references, scoring.embed_references(recipe, images))
     mirrored = scoring.embed(recipe.model, images[1:, ::-1])
     in_views = scoring.compare(recipe.model, mirrored, references)
     as_it_is = scoring.compare(recipe.model, mirrored, references[4:5])

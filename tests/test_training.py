@@ -176,3 +176,15 @@ def test_groups_reach_the_pairing(tiny_recipe, rng):
         with pytest.raises(InterruptedError):
             training.fit(recipe, *shots(rng, 2), rng, groups=groups)
         assert recipe.pairing.call_args.args[1].tolist() == expected
+
+
+def test_what_cannot_be_trained_is_refused(tiny_recipe, rng):
+    images, labels = rng.integers(0, 256, (3, 16, 16, 3), np.uint8), [0, 0, 1]
+    with pytest.raises(ValueError, match=r"trained, and epochs\. Received: tiny, 0 epochs"):
+        training.fit(tiny_recipe(epochs=0), images, labels, rng)
+    with pytest.raises(ValueError, match="Received: patches"):
+        training.fit(recipes.patches.build("filter_bank", side=64), images, labels, rng)
+    frozen = tiny_recipe(frozen=True)
+    features = frozen.model.get_layer("backbone").predict(images, verbose=0)
+    with pytest.raises(ValueError, match="Expected images, which the recipe tiny augments"):
+        training.fit(frozen, features, labels, rng)

@@ -116,7 +116,7 @@ def patches(settings, shots, rng):
         recipe = baselines.adapted(recipe, images, rng)
     model, views, groups = recipe.model, len(recipe.views), np.arange(len(images))
     embeddings = scoring.embed(model, images)
-    references = scoring.references(recipe, images, embeddings)
+    references = scoring.embed_references(recipe, images, embeddings)
     good_scores, _ = scoring.leave_out(model, embeddings, groups, references, np.repeat(groups, views))
     bad_scores = scoring.compare(model, scoring.embed(model, read(shots.defective, recipe.side)), references).score
     fit_seconds = time.perf_counter() - begun

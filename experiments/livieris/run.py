@@ -152,7 +152,7 @@ def _partners_of_the_same_class(labels, groups, known, rng):
 def _most_similar(model, test_rows, known):
     """For each test image the training image of the least dissimilarity; -1 for other images."""
     partner = np.full(len(model.embeddings), -1)
-    values = scoring.per_reference(model.head, model.embeddings[test_rows], model.embeddings[known])
+    values = scoring.dissimilarities(model.head, model.embeddings[test_rows], model.embeddings[known])
     partner[test_rows] = known[values.argmin(1)]
     return partner
 

@@ -58,7 +58,7 @@ def train(settings, on_epoch=lambda loss: None):
     model, count = recipe.model, len(shots.anchors)
     references = scoring.embed(model, images[:count])
     support_scores, test_scores = (
-        scoring.per_reference(model, scoring.embed(model, some), references) for some in (images[count:], test)
+        scoring.dissimilarities(model, scoring.embed(model, some), references) for some in (images[count:], test)
     )
     record = {
         "data": data.describe(dataset),

@@ -4,6 +4,7 @@ Everything known of a backbone stands in its `Spec`. A backbone is the name of o
 network of ``keras.applications``, or a Keras model of your own (`build` has the contract).
 """
 
+import math
 from pathlib import Path
 
 import keras
@@ -38,7 +39,7 @@ def build(backbone, weights="imagenet", side=None, layer=None):
             starts from random ones unless given a path; the filter bank has nothing to learn or load.
         side: input side in pixels; the paper's, or that of your model, if None.
         layer: name of the layer whose output is taken, such as ``"conv_pw_11_relu"``; or a stride, such as 16: the
-            last layer whose feature maps have it; the output if None.
+            last layer whose feature maps come nearest to it; the output if None.
 
     Returns:
         ``(model, loaded)``: a functional model named ``"backbone"`` from float32 RGB ``(batch, side, side, 3)`` in [0,
@@ -73,15 +74,22 @@ def build(backbone, weights="imagenet", side=None, layer=None):
 
 
 def _given(model, side):
-    shape = model.input_shape
-    if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] != 3:
+    try:
+        (given_input,), (output,) = model.inputs, model.outputs
+    except (AttributeError, ValueError, TypeError):
+        raise ValueError(
+            f"Expected a functional Keras model of one input and one output. Received: {type(model).__name__}"
+        ) from None
+    shape = given_input.shape
+    if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"Expected a backbone of one input (batch, S, S, 3). Received: {shape}")
     if side is None and shape[1] is None:
         raise ValueError(f"Expected side, since the backbone {model.name} takes any size. Received: None")
     side = side or shape[1]
     if shape[1] not in (None, side) or shape[2] not in (None, side):
         raise ValueError(f"Expected side {shape[1]}, which the backbone {model.name} takes. Received: {side}")
-    copy = keras.models.clone_model(model, input_tensors=keras.Input((side, side, 3), name="image"))
+    functional = keras.Model(given_input, output)  # of a Sequential model, too
+    copy = keras.models.clone_model(functional, input_tensors=keras.Input((side, side, 3)))
     copy.set_weights(model.get_weights())
     return keras.Model(copy.input, copy.output, name="backbone")
 
@@ -124,10 +132,9 @@ def _layer(model, name, title):
     names = [part.name for part in model.layers]
     if isinstance(name, int):
         maps = [part for part in model.layers if len(part.output.shape) == 4]
-        of_stride = [part for part in maps if part.output.shape[1] == -(-model.input_shape[1] // name)]
-        if not of_stride:
-            raise ValueError(f"Expected a stride of {title}. Received: {name}")
-        return of_stride[-1]
+        # Without padding at the borders a stride of 16 is a little more.
+        errors = [abs(math.log(model.input_shape[1] / part.output.shape[1] / name)) for part in maps]
+        return [part for part, error in zip(maps, errors, strict=True) if error == min(errors)][-1]
     if name not in names:
         raise ValueError(f"Expected a layer of {title}: {', '.join(names)}. Received: {name!r}")
     return model.get_layer(name)

@@ -11,12 +11,17 @@ POSITIONS = (2, 4, 7, 10, 13)  # convolutions of VGG16, the last of each block (
 class Spec:
     """What is fixed about a backbone.
 
-    ``title``: its name for people; ``side``: input side in pixels as the paper uses it; ``frozen``: not trained in the
-    paper's recipe; ``application``: name in ``keras.applications``, with ``options``; ``mode``: preprocessing that its
-    ImageNet weights expect; ``files``: names its weights go by, Keras's own last; ``patch_layer``: features of stride
-    16, half way between edges and objects, which recipe `patches` compares, or that stride; ``attention_layers``: the
-    layer of each of
-    `POSITIONS`, or the last one of the same resolution; ``last_layer``: what paper T pools, if not the output.
+    Attributes:
+        title: its name for people.
+        side: input side in pixels as the paper uses it.
+        frozen: not trained in the paper's recipe.
+        application, options: its name in ``keras.applications``, and what that is called with.
+        mode: preprocessing that its ImageNet weights expect.
+        files: names its weights go by, Keras's own last.
+        patch_layer: which recipe `patches` compares, half way between edges and objects: the name of a layer, or its
+            stride.
+        attention_layers: the layer of each of `POSITIONS`, or the last one of the same resolution.
+        last_layer: what paper T pools, if not the output.
     """
 
     title: str
@@ -102,6 +107,8 @@ def spec_of(backbone):
     """
     if isinstance(backbone, keras.Model):
         return Spec(backbone.name, mode="none")
+    by_application = {spec.application: name for name, spec in SPECS.items() if not spec.options}
+    backbone = by_application.get(backbone, backbone)
     if backbone in SPECS:
         return SPECS[backbone]
     if not isinstance(backbone, str) or not callable(getattr(keras.applications, backbone, None)):

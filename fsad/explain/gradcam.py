@@ -110,7 +110,7 @@ def score_maps(model, images, references, reduction="mean", layer=None, method="
     Args:
         model, layer, batch_size: as in `pair_maps`.
         images: RGB ``(n, side, side, 3)`` in [0, 255].
-        references: embeddings ``(r, ...)`` from `fsad.scoring.references`.
+        references: embeddings ``(r, ...)`` from `fsad.scoring.embed_references`.
         reduction: from the dissimilarities to the score, as in `fsad.scoring.compare`.
         method: one of `METHODS` except ``"scorecam"``.
 

@@ -18,7 +18,7 @@ def saliency_maps(model, images, references, sigma=SIGMA, target=None, batch_siz
     Args:
         model: a two-input model.
         images: RGB ``(n, side, side, 3)`` in [0, 255].
-        references: embeddings ``(r, ...)`` from `fsad.scoring.references`.
+        references: embeddings ``(r, ...)`` from `fsad.scoring.embed_references`.
         sigma: standard deviation of the Gaussian kernel as a fraction of the side; the kernel is truncated at
             3 sigma, borders are reflected. The paper smooths but states no kernel; 0.02 is our choice (2 pixels
             of 100). 0 skips smoothing.

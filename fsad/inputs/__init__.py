@@ -72,9 +72,8 @@ def look(folder):
         layout = layout_of(folder)
     except ValueError:
         layout = None
-    samples, skipped = list_images(folder, layout)
-    if layout == "classes":  # these tell one class from another, not good from defective
-        samples = [dataclasses.replace(s, label=None, kind=None, mask=None, group=None) for s in samples]
+    # Classes tell one kind of image from another, not good from defective.
+    samples, skipped = list_images(folder, None if layout == "classes" else layout)
     return Dataset(folder, layout, tuple(samples), tuple(skipped))
 
 

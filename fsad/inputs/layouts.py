@@ -6,12 +6,14 @@
 - good / defect: ``good/*`` and ``defect/*``, ``defect/<type>/*`` or ``<type>/*``
 - classes: ``<class>/*``, two or more
 
-A mask is a file in a folder named so (`MASKS`), as ``<kind>/<name>_mask.png``, or the ``.png`` beside a ``.jpg`` of the
-same name; it is never an image to be scored.
+A mask is a file in a folder named so (`MASKS`), as ``<kind>/<name>_mask.png``, or, with magnetic tiles
+and in a folder of no layout, the ``.png`` beside a ``.jpg`` of the same name. It is never an image to be scored.
 """
 
 import dataclasses
+import os
 import re
+from pathlib import Path
 
 from fsad.images import SUFFIXES
 from fsad.inputs.samples import Sample
@@ -52,18 +54,17 @@ def list_images(folder, layout):
     """``(samples, skipped)`` of every file below a folder; a sample outside of the layout has no label."""
     classes = [name for name in _folders(folder) if name.lower() not in MASKS] if layout == "classes" else []
     paths, other, masks = [], [], set()
-    for path in folder.rglob("*"):
+    for path in _files(folder):
         inner = path.relative_to(folder).parts
-        if any(name.startswith(".") for name in inner) or inner[-1] == "Thumbs.db" or path.is_dir():
-            continue
         if path.suffix.lower() not in SUFFIXES:
             other.append((path, inner))
         elif {name.lower() for name in inner[:-1]} & set(MASKS):
             masks.add(path)
         else:
             paths.append(path)
-    photographs = {p.with_suffix("") for p in paths if p.suffix.lower() in (".jpg", ".jpeg")}
-    masks |= {p for p in paths if p.suffix.lower() == ".png" and p.with_suffix("") in photographs}
+    if layout in (None, "magnetic tile"):
+        photographs = {p.with_suffix("") for p in paths if p.suffix.lower() in (".jpg", ".jpeg")}
+        masks |= {p for p in paths if p.suffix.lower() == ".png" and p.with_suffix("") in photographs}
     samples, skipped = [], []
     for path in sorted(set(paths) - masks, key=lambda p: (p.relative_to(folder).parts[0] != "train", p)):
         label, kind = _label(layout, path.relative_to(folder).parts, classes)
@@ -106,6 +107,18 @@ def _mask(folder, path, kind, masks):
         return beside
     places = (folder / name / str(kind) / f"{path.stem}_mask.png" for name in ("ground_truth", "masks"))
     return next((place for place in places if place in masks), None)
+
+
+def _files(folder):
+    """Every file below a folder, through links too, but for hidden ones; no folder is visited twice."""
+    visited = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(root, name) for name in names if not name.startswith(".") and name != "Thumbs.db")
 
 
 def _folders(folder):
