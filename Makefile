@@ -10,14 +10,14 @@ ENV = $(VENV)/.installed
 	notebooks readme docs test walkthroughs lint clean
 
 help:
-	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   a table of Senarathna and Wijesinghe (2025)"
-	@echo "make reproduce-table8 ... reproduce-table13   a table of Takimoto et al. (2022); ARGS=--dry_run tells the time"
+	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   tables of Senarathna and Wijesinghe (2025)"
+	@echo "make reproduce-table8 ... reproduce-table13   tables of Takimoto et al. (2022); ARGS=--dry_run estimates the time"
 	@echo "make reproduce-livieris-table1   Table 1 of Livieris et al. (2023)"
 	@echo "make figures               the papers' figures: saliency, attention, Grad-CAM of pairs"
 	@echo "make benchmark-backbones   size and speed of every backbone"
 	@echo "make bench                 compares the speed ratios with the committed ones, in 7 minutes"
 	@echo "make notebooks             runs the notebooks and keeps their output; synthetic images, 10 minutes"
-	@echo "make readme                runs the commands of README.md in a fresh clone, with the time of each"
+	@echo "make readme                runs the commands and examples of README.md"
 	@echo "make docs                  API reference into docs/api"
 	@echo "make test | walkthroughs   the tests; the slow ones: README, notebook, runtimes, tables"
 	@echo "make lint | clean          ruff and import contracts; remove the environment and cached runs"
@@ -49,7 +49,7 @@ benchmark-backbones: $(ENV)
 	$(BIN)/python -m experiments.benchmark_backbones $(ARGS)
 
 bench: $(ENV)
-	$(BIN)/python -m experiments.benchmark_speed --quick --against $(ARGS)
+	$(BIN)/python -m experiments.benchmarks.speed --quick --against $(ARGS)
 
 # Committed output shows synthetic images only, whatever data there is here.
 notebooks: $(ENV)
@@ -58,10 +58,9 @@ notebooks: $(ENV)
 		--ExecutePreprocessor.extra_arguments=--IPKernelApp.capture_fd_output=False $(or $(ARGS),notebooks/*.ipynb)
 
 readme: $(ENV)
-	$(BIN)/python -m experiments.readme $(ARGS)
+	$(BIN)/python -m pytest --slow tests/test_readme.py $(ARGS)
 
 docs: $(ENV)
-	$(BIN)/python -m experiments.architecture
 	TF_CPP_MIN_LOG_LEVEL=3 PDOC_ALLOW_EXEC=1 $(BIN)/pdoc --docformat google --output-directory docs/api fsad
 
 test: $(ENV)

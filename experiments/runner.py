@@ -38,7 +38,9 @@ flags.DEFINE_integer("seed", 0, "seed of the first draw; draw k uses seed + k", 
 flags.DEFINE_enum("precision", "auto", ["auto", "float32", "mixed_bfloat16"], "arithmetic of training")
 flags.DEFINE_bool("dry_run", False, "list the runs, and which are finished, and stop")
 flags.DEFINE_string("out", str(ROOT / "results"), "folder for the page and its figures")
-flags.DEFINE_string("kept", str(ROOT / ".cache" / "runs"), "folder of finished runs")
+flags.DEFINE_string("cache", str(ROOT / ".cache" / "runs"), "folder of finished runs")
+flags.DEFINE_alias("kept", "cache")  # their names before, for one version more
+flags.DEFINE_alias("runs", "draws")
 # Each of these replaces the setting of its name in every row.
 SETTINGS = ("epochs", "backbone", "weights", "distance", "hold_out", "test_per_class", "side", "learning_rate",
             "batch_size")  # fmt: skip
@@ -51,6 +53,7 @@ flags.DEFINE_integer("test_per_class", None, "test images per class at most; 0: 
 flags.DEFINE_integer("side", None, "side of the images in pixels", lower_bound=32)
 flags.DEFINE_float("learning_rate", None, "learning rate of Adam")
 flags.DEFINE_integer("batch_size", None, "pairs, or images, per step", lower_bound=2)
+flags.DEFINE_alias("step", "batch_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +167,7 @@ def remake(table, train, report, check=lambda settings: None, estimate=None):
     for key, note in [*_missing_weights(table, runs), *failed]:
         result = results.get(key, Result({}))
         results[key] = Result(result.cells, tuple(dict.fromkeys((*result.notes, note))))
-    given = [FLAGS[k].serialize() for k in FLAGS if FLAGS[k].present and k not in ("out", "kept")]
+    given = [FLAGS[k].serialize() for k in FLAGS if FLAGS[k].present and k not in ("out", "cache")]
     command = " ".join([f"python -m {getattr(sys.modules['__main__'].__spec__, 'name', table.name)}", *given])
     records = [run.load()[0] for run in {run.folder: run for run in runs}.values()]  # rows may share a run
     payload = {"command": command, "versions": _versions(), "code": code, "runs": _share_tests(records)}
@@ -197,7 +200,7 @@ def plan(table, train, check=lambda settings: None):
             check(settings)  # once per row: it lists the data
             deciding = decides(settings, train)
         for seed in range(FLAGS.seed, FLAGS.seed + (FLAGS.draws or row.draws)):
-            folder = Path(FLAGS.kept) / key({**deciding, "seed": seed})
+            folder = Path(FLAGS.cache) / key({**deciding, "seed": seed})
             runs.append(Run(row, {**settings, "seed": seed}, folder, wanted))
     return runs
 
@@ -240,7 +243,7 @@ def show_plan(runs, estimate=None):
         settings = ", ".join(f"{name}={value}" for name, value in run.settings.items() if value is not None)
         print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {settings}")
     missing = [run for run in runs if not run.finished]
-    print(f"{len(runs)} run(s), {len(missing)} to do; finished runs are kept in {FLAGS.kept}")
+    print(f"{len(runs)} run(s), {len(missing)} to do; finished runs are in {FLAGS.cache}")
     if estimate and missing:
         hours = sum(estimate(run.settings) for run in missing) / 3600
         print(f"About {hours:.1f} hours on this machine, from the time of a measured step.")

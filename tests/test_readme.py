@@ -1,3 +1,4 @@
+import importlib.util
 import re
 import shlex
 import shutil
@@ -77,6 +78,12 @@ def test_example_of_each_runtime_scores_as_the_detector_does(fitted, exported, p
 def test_the_library_example_runs_as_printed(tmp_path):
     run(example("recipes.senarathna"), tmp_path)
     assert (tmp_path / "why.png").stat().st_size > 5000 and (tmp_path / "model.keras").is_file()
+
+
+def test_every_module_named_in_a_command_exists():
+    for page in ("README.md", "experiments/README.md", "Makefile", *ROOT.glob("experiments/**/*.py")):
+        for name in re.findall(r"-m (experiments[\w.]*\w)(?![\w$])", (ROOT / page).read_text()):
+            assert importlib.util.find_spec(name), f"{page}: {name}"
 
 
 def test_every_command_make_target_and_file_named_exists():

@@ -42,7 +42,7 @@ def call(tmp_path, parts):
 
     def run(*arguments, table=TABLE, train=train, do=runner.remake, report=report):
         with flagsaver.flagsaver():
-            flags.FLAGS(["test", f"--data={parts}", f"--out={tmp_path}/out", f"--kept={tmp_path}/runs", *arguments])
+            flags.FLAGS(["test", f"--data={parts}", f"--out={tmp_path}/out", f"--cache={tmp_path}/runs", *arguments])
             do(table, train, lambda settings: None, report) if do is figures.remake else do(table, train, report)
             return {path.name: path.read_text() for path in (tmp_path / "out").glob("*.[mj]*")}
 

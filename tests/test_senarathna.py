@@ -42,7 +42,7 @@ def test_a_table_is_the_same_from_the_same_seed(tmp_path, small_cnn):
     for name in ("one", "two"):
         arguments = [f"--data={folder}", "--rows=custom_cnn", "--draws=1", "--epochs=1", f"--out={tmp_path}/{name}"]
         with flagsaver.flagsaver():
-            flags.FLAGS(["test", *arguments, f"--kept={tmp_path}/runs_{name}"])
+            flags.FLAGS(["test", *arguments, f"--cache={tmp_path}/runs_{name}"])
             runner.remake(table, run.train, report.scores, data.check_shots)
         pages.append((tmp_path / name / "senarathna_table1_tiny_trial.md").read_text().replace(f"/{name}", ""))
     assert pages[0].split("Data:")[1] == pages[1].split("Data:")[1] and "0.985 / 0." in pages[0]

@@ -55,7 +55,7 @@ def test_a_table_runs(tmp_path, capsys):
     options = [f"--data={folder}", "--table=8", "--rows=I,III_1.0_4,III_1.0_10", "--positions=10", "--draws=1",
                "--epochs=1", "--backbone=mobilenet", "--weights=none", "--side=32", "--normal=4", "--abnormal=3",
                "--batching=images", "--batch_size=6", "--learning_rate=1e-3", f"--out={tmp_path}",
-               f"--kept={tmp_path / 'kept'}"]  # fmt: skip
+               f"--cache={tmp_path / 'kept'}"]  # fmt: skip
     with flagsaver.flagsaver():
         flags.FLAGS(["test", *options])
         tables.main(None)
