@@ -385,7 +385,9 @@ def write(table, name, head, results, payload, sections="", figures=None):
         file.write("\n\n".join(block for block in blocks if block) + "\n")
     with atomic_file(out / f"{name}.json", "w") as file:
         file.write(_json_lines({"title": table.title, "rows": rows, **payload}))
-    grid = terminal.to_string(index=False)
+    widths = [max(map(len, [title, *terminal[title]])) for title in terminal]
+    lines = [[*terminal.columns], *terminal.to_numpy().tolist()]
+    grid = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
     return "\n".join([table.title, *(["each cell: paper / ours"] * table.has_paper), "", grid, "", *below])
 
 
