@@ -99,15 +99,7 @@ def linear(settings, shots, rng):
 
 def takimoto(settings, shots, rng):
     """Paper T's method III on MobileNet, the margin between the nearest abnormal and normal image."""
-    recipe = _seeded(
-        settings,
-        recipes.takimoto.build,
-        backbone="mobilenet",
-        weights=settings["weights"],
-        position=10,
-        side=128,
-        learning_rate=1e-4,
-    )
+    recipe = recipes.takimoto.build("mobilenet", settings["weights"], position=10, side=128, learning_rate=1e-4)
     images, labels, seconds = _trained(recipe, settings, shots, rng)
     references, embeddings = (scoring.embed(recipe.model, some) for some in (images, read(shots.test, recipe.side)))
     return _record(recipe, nearest_class(embeddings, references, labels)[1], seconds)
@@ -115,7 +107,7 @@ def takimoto(settings, shots, rng):
 
 def senarathna(settings, shots, rng):
     """Paper S; with the option ``warm_up``, first trained for that many epochs on synthetic defects."""
-    recipe = _seeded(settings, recipes.senarathna.build)
+    recipe = recipes.senarathna.build()
     begun = time.perf_counter()
     if warm_up := settings["options"].get("warm_up"):
         anchors, good = (read(some, recipe.side) for some in (shots.anchors, shots.good))
@@ -128,11 +120,6 @@ def senarathna(settings, shots, rng):
     references = scoring.embed(recipe.model, images[: len(shots.anchors)])
     scores = scoring.score(recipe.model, scoring.embed(recipe.model, read(shots.test, recipe.side)), references)
     return _record(recipe, scores, warm_seconds + seconds)
-
-
-def _seeded(settings, build, **options):
-    keras.utils.set_random_seed(settings["seed"])
-    return build(**options)
 
 
 def _trained(recipe, settings, shots, rng):

@@ -86,6 +86,7 @@ TABLE = Table(
 def train(settings, on_epoch=lambda loss: None):
     """One variant on one draw, as `experiments.runner` calls it."""
     dataset = _labelled(data.load(settings["data"]))
+    keras.utils.set_random_seed(settings["seed"])
     rng = np.random.default_rng(settings["seed"])
     shots = data.shots(dataset, settings, rng)
     record = METHODS[settings["method"]](settings, shots, rng)
@@ -112,7 +113,6 @@ def patches(settings, shots, rng):
     begun = time.perf_counter()
     images = read([*shots.anchors, *shots.good], recipe.side)
     if adapted:
-        keras.utils.set_random_seed(settings["seed"])
         recipe = baselines.adapted(recipe, images, rng)
     model, views, groups = recipe.model, len(recipe.views), np.arange(len(images))
     embeddings = scoring.embed(model, images)
