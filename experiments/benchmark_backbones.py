@@ -22,7 +22,6 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from experiments.benchmarks.training import Pace
 from experiments.runner import machine
 from experiments.senarathna.run import size_megabytes
 from fsad import backbones, recipes, siamese, training
@@ -42,16 +41,16 @@ COLUMNS = {
 }
 
 
-class _Clock:
-    """Times of the epochs, in place of the turns of a race."""
+class _Clock(keras.callbacks.Callback):
+    """Seconds of each epoch."""
 
-    def __init__(self):
+    def on_train_begin(self, logs=None):
         self.seconds = []
 
-    def begin(self):
+    def on_epoch_begin(self, epoch, logs=None):
         self.begun = timeit.default_timer()
 
-    def end(self, units):
+    def on_epoch_end(self, epoch, logs=None):
         self.seconds.append(timeit.default_timer() - self.begun)
 
 
@@ -62,7 +61,7 @@ def measure(name, precision, steps=3, repeats=30):
     shape, clock, rng = (recipe.side, recipe.side, 3), _Clock(), np.random.default_rng(0)
     # One image per role makes 8 + 8 + 8 images and 16 pairs: each epoch is a step of the paper's recipe.
     one_each = rng.integers(0, 256, (3, *shape), np.uint8)
-    training.fit(recipe, one_each, [0, 0, 1], rng, callbacks=[Pace(clock, 1)], precision=precision)
+    training.fit(recipe, one_each, [0, 0, 1], rng, callbacks=[clock], precision=precision)
     backbone, shown = siamese.parts(recipe.model).backbone, np.zeros((24, *shape), np.float32)
     frozen = backbones.spec_of(name).frozen
     once = np.median(_seconds(lambda: backbone.predict(shown, verbose=0), 3)) if frozen else 0.0

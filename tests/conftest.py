@@ -38,6 +38,17 @@ def real(request):
 
 
 @pytest.fixture
+def offline(monkeypatch):
+    """No ImageNet weights, as without a weights folder and without a network."""
+    from fsad import weights
+
+    def refuse(title, files, download):
+        raise weights.WeightsError(f"Expected weights of {title}. Received: no network")
+
+    monkeypatch.setattr("fsad.backbones.find_or_download", refuse)
+
+
+@pytest.fixture
 def tiny_recipe():
     """`fsad.recipes.senarathna` on a backbone of one convolution: the same parts, in milliseconds."""
 

@@ -8,14 +8,13 @@ from fsad.images import read_image, write_image
 from fsad.inputs import Sample
 
 
-def test_a_sound_folder(parts, monkeypatch):
-    monkeypatch.delenv("FSAD_WEIGHTS_DIR", raising=False)
+def test_a_sound_folder(parts, offline):
     report = checks.check(parts, progress=False)
     assert not report.bad and report.counts["good"] == 24 and report.sizes == {(96, 96): 38}
     assert "layout: MVTec AD" in report.text() and "all 96 x 96" in report.text()
 
 
-def test_what_would_spoil_a_detector_is_reported(parts, tmp_path):
+def test_what_would_spoil_a_detector_is_reported(parts, tmp_path, offline):
     folder = shutil.copytree(parts, tmp_path / "set")
     good = folder / "train" / "good"
     shutil.copy(good / "000.png", folder / "test" / "hole" / "again.png")  # good and defective

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fsad
-from fsad import fitting, weights
+from fsad import fitting
 from fsad.images import read_images
 
 
@@ -30,11 +30,7 @@ def test_more_good_images_than_references_or_than_are_read(parts, monkeypatch):
     assert "Using a random 17 of 18 good images." in detector.fitted.warnings
 
 
-def test_without_imagenet_weights_the_filter_bank_is_used_and_said(parts, monkeypatch):
-    def offline(title, files, download):
-        raise weights.WeightsError("Expected weights. Received: no network")
-
-    monkeypatch.setattr("fsad.backbones.find_or_download", offline)
+def test_without_imagenet_weights_the_filter_bank_is_used_and_said(parts, offline):
     detector = fsad.Detector(side=96).fit(parts / "train" / "good", progress=False)
     assert detector.fitted.weights == "fixed" and fitting.NO_WEIGHTS["patches"] in detector.fitted.warnings
     options = {"backbone": "mobilenet", "position": None, "branch_weight": 0.0, "side": 32}

@@ -11,20 +11,18 @@ from joblib import Parallel, delayed
 SIDE = 4096
 
 
-def measure(turns):
-    """Reports ``float32_flops``, ``bfloat16_flops`` (matrix products per second), ``bytes_per_second`` (read from
+def measure():
+    """A dict of ``float32_flops``, ``bfloat16_flops`` (matrix products per second), ``bytes_per_second`` (read from
     memory) and ``jpeg_pixels_per_second`` (decoded), all by all cores."""
     from fsad import training
 
-    turns.repeat(
-        lambda: turns.report(
-            float32_flops=_products("float32"),
-            bfloat16_flops=_products("bfloat16"),
-            bytes_per_second=_bandwidth(),
-            jpeg_pixels_per_second=_decoding(),
-            training=training.fast_precision().replace("mixed_", ""),
-        )
-    )
+    return {
+        "float32_flops": _products("float32"),
+        "bfloat16_flops": _products("bfloat16"),
+        "bytes_per_second": _bandwidth(),
+        "jpeg_pixels_per_second": _decoding(),
+        "training": training.fast_precision().replace("mixed_", ""),
+    }
 
 
 def _best(call):

@@ -39,8 +39,8 @@ def scored(curve, number):
     return number if kind == "images" else 8 if comparison == "patches" else IMAGES
 
 
-def measure(turns, curve, number):
-    """One point: time, the growth of memory while scoring, and the megabytes of the embeddings given."""
+def measure(curve, number):
+    """One point, a dict: time, the growth of memory while scoring, and the megabytes of the embeddings given."""
     kind, comparison = curve.split()
     references = REFERENCES if kind == "images" else number
     work = _files if comparison == "files" else _embedded
@@ -48,8 +48,8 @@ def measure(turns, curve, number):
     race.forget_peak()
     before, begun = race.peak_megabytes(), time.perf_counter()
     work()
-    turns.report(seconds=time.perf_counter() - begun, megabytes=race.peak_megabytes() - before, held=embedded)
-    turns.repeat(lambda: None)
+    seconds, megabytes = time.perf_counter() - begun, race.peak_megabytes() - before
+    return {"number": number, "seconds": seconds, "megabytes": megabytes, "embeddings": embedded}
 
 
 def _embedded(comparison, count, references):
@@ -105,7 +105,7 @@ def page(result):
         lines += [f"| {kind} | seconds | ms per image | embeddings | memory |", "| --- | --- | --- | --- | --- |"]
         for p in points:
             each = 1000 * p["seconds"] / scored(curve, p["number"])
-            lines.append(f"| {p['number']:,} | {p['seconds']:.3g} | {each:.3g} | {p['held']:,.0f} MB | "
+            lines.append(f"| {p['number']:,} | {p['seconds']:.3g} | {each:.3g} | {p['embeddings']:,.0f} MB | "
                          f"{p['megabytes']:,.0f} MB |")  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -139,10 +139,7 @@ def main(_):
     data.resolve("synthetic-metal")
     points = [(curve, 10**k) for curve, (_, most) in CURVES.items() for k in range(6) if 10**k <= min(most, limit)]
     for curve, number in tqdm(points, unit="point"):
-        (entry,) = race.race({"point": (measure, (curve, number))}, 1).values()
-        if entry.missing:
-            raise RuntimeError(f"{curve}, {number}: {entry.missing}")
-        result["curves"][curve].append({"number": number, **entry.facts})
+        result["curves"][curve].append(race.alone(measure, curve, number))
         write(out, result, page(result))
     overlay.save(plot(result), out.with_suffix(".png"), dpi=100)
     print(json.dumps(result["machine"]), page(result), sep="\n")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.benchmarks.race import Missing
+from experiments.benchmarks.race import Missing, Work
 
 REFERENCES = 8
 
 
-def prepare(turns, folder_of_images, folder):
-    """Fits the detectors that the others load, in a process of its own."""
+def prepare(folder_of_images, folder):
+    """Fits the detectors that the others load."""
     from fsad.detector import Detector
     from fsad.export import onnx
 
@@ -26,10 +26,10 @@ def prepare(turns, folder_of_images, folder):
         detector.save(Path(folder) / recipe)
         with contextlib.suppress(ImportError):
             onnx.convert(Path(folder) / f"{recipe}.onnx", detector.scorer)  # takes memory that scoring does not
-    turns.repeat(lambda: None)
 
 
-def _load(turns, folder):
+def _load(folder):
+    """``(detector, facts)``."""
     import fsad
     from experiments.benchmarks import limits
     from fsad import siamese
@@ -39,8 +39,7 @@ def _load(turns, folder):
     layers, references = limits.cost_of(backbone.layers + neck.layers), detector.fitted.references
     if references.ndim == 4:  # every patch with every patch of the references
         layers.append((math.prod(neck.output_shape[1:3]) * references.size, references.size))
-    turns.report(cost=layers)
-    return detector
+    return detector, {"cost": layers, "arithmetic": "float32"}
 
 
 def _reader(detector, paths):
@@ -61,27 +60,27 @@ def _references(detector):
     return read_images([name for _, name in sorted(chosen)], detector.side)
 
 
-def baseline(turns, folder, paths):
+def baseline(folder, paths):
     """Keras ``predict`` of the two-input model on a pair for each reference, as the papers' codes do."""
-    detector = _load(turns, folder)
+    detector, facts = _load(folder)
     references, read = _references(detector).astype(np.float32), _reader(detector, paths)
 
     def score():
         images = read().astype(np.float32)
         left, right = np.tile(references, (len(images), 1, 1, 1)), np.repeat(images, len(references), axis=0)
         values = detector.model.predict([left, right], verbose=0)
-        turns.report(passes=2 * len(references))
         if detector.methods[0] != "patches":  # there each patch chooses its own reference, which pairs cannot
-            turns.report(scores=values.reshape(len(images), -1).mean(1).tolist())
+            facts["scores"] = values.reshape(len(images), -1).mean(1).tolist()
 
-    turns.repeat(score, len(paths))
+    facts["passes"] = 2 * len(references)
+    return Work(score, len(paths), facts)
 
 
-def fsad_scores(turns, folder, paths, name):
+def fsad_scores(folder, paths, name):
     """`Detector.score` with one of the runtimes."""
     from fsad.export import ExportError, runtime
 
-    detector = _load(turns, folder)
+    detector, facts = _load(folder)
     begun = time.perf_counter()
     try:
         onnx = Path(f"{folder}.onnx")
@@ -92,20 +91,20 @@ def fsad_scores(turns, folder, paths, name):
         raise Missing(str(error)) from None
     function(np.zeros((1, detector.side, detector.side, 3), np.uint8))
     arithmetic = "bfloat16" if "bfloat16" in name else "float32"
-    turns.report(ready_seconds=time.perf_counter() - begun, arithmetic=arithmetic)
+    facts |= {"ready_seconds": time.perf_counter() - begun, "arithmetic": arithmetic}
     detector = detector.with_runtime(runtime.Choice(name, function))
     given = paths if len(paths) == 1 else _reader(detector, paths)()
-    turns.repeat(lambda: turns.report(scores=detector.score(given).tolist()), len(paths))
+    return Work(lambda: facts.update(scores=detector.score(given).tolist()), len(paths), facts)
 
 
-def torch_scores(turns, folder, paths, arithmetic):
+def torch_scores(folder, paths, arithmetic):
     """The custom CNN in PyTorch with the same weights, every image embedded once."""
     import torch
 
     from fsad import siamese
 
-    detector = _load(turns, folder)
-    turns.report(arithmetic=arithmetic)
+    detector, facts = _load(folder)
+    facts["arithmetic"] = arithmetic
     backbone, neck, distance = siamese.parts(detector.model)
     net = torch_net(backbone, neck)
     weight, bias = (torch.from_numpy(w) for w in distance.get_layer("dissimilarity").get_weights())
@@ -118,9 +117,9 @@ def torch_scores(turns, folder, paths, arithmetic):
             embeddings = net(images.contiguous(memory_format=torch.channels_last)).float()
         with torch.inference_mode():
             values = (embeddings[:, None] - references[None]).abs() @ weight + bias
-            turns.report(scores=torch.sigmoid(values)[..., 0].mean(1).tolist())
+            facts["scores"] = torch.sigmoid(values)[..., 0].mean(1).tolist()
 
-    turns.repeat(score, len(paths))
+    return Work(score, len(paths), facts)
 
 
 def torch_net(backbone, neck):
@@ -159,19 +158,18 @@ def torch_net(backbone, neck):
     return nn.Sequential(*modules)
 
 
-def explain(turns, folder, paths, method, batched):
+def explain(folder, paths, method, batched):
     """Maps of some images: all at once against embedded references, or each by itself on its pairs."""
     import tensorflow as tf
 
     from fsad.explain import gradcam, saliency
     from fsad.images import read_images
 
-    detector = _load(turns, folder)
+    detector, _ = _load(folder)
     fitted, images = detector.fitted, read_images(paths, detector.side)
-    turns.report(arithmetic="float32")
     if batched:
         maps = saliency.saliency_maps if method == "saliency" else gradcam.score_maps
-        turns.repeat(lambda: maps(fitted.model, images, fitted.references), len(paths))
+        return Work(lambda: maps(fitted.model, images, fitted.references), len(paths))
     references = tf.constant(_references(detector), tf.float32)
 
     def each():
@@ -186,4 +184,4 @@ def explain(turns, folder, paths, method, batched):
                 score = tf.reduce_mean(fitted.model(pair, training=False))
             saliency.smooth(np.abs(tape.gradient(score, one).numpy()).mean(-1), saliency.SIGMA * detector.side)
 
-    turns.repeat(each, len(paths))
+    return Work(each, len(paths))

@@ -13,7 +13,6 @@ bfloat16.
 """
 
 import dataclasses
-import importlib
 import json
 import os
 import subprocess
@@ -27,7 +26,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from experiments import data, runner
-from experiments.benchmarks import limits, race
+from experiments.benchmarks import limits, race, scoring
 from fsad.files import atomic_file
 
 RESULTS = runner.ROOT / "results" / "benchmark_speed.json"
@@ -37,7 +36,7 @@ FOLDER, PATHS = "FOLDER/", "PATHS"
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """``what``: the unit of work; ``contenders``: name -> ``(module.function, arguments)``, the baseline first;
+    """``what``: the unit of work; ``contenders``: name -> ``(module:function, arguments)``, the baseline first;
     ``files``: images per turn for those that score. Arguments that are ``FOLDER`` and ``PATHS`` are filled in."""
 
     title: str
@@ -50,22 +49,22 @@ class Section:
 
 def _runtimes(recipe):
     names = ("tensorflow", "onnx", "openvino", "openvino bfloat16")
-    by_name = {f"fsad, {name}": ("scoring.fsad_scores", (FOLDER + recipe, PATHS, name)) for name in names}
-    return {"Keras predict on pairs": ("scoring.baseline", (FOLDER + recipe, PATHS))} | by_name
+    by_name = {f"fsad, {name}": ("scoring:fsad_scores", (FOLDER + recipe, PATHS, name)) for name in names}
+    return {"Keras predict on pairs": ("scoring:baseline", (FOLDER + recipe, PATHS))} | by_name
 
 
 def _torch(recipe):
     arithmetics = ("float32", "bfloat16")
-    return {f"PyTorch, {kind}": ("scoring.torch_scores", (FOLDER + recipe, PATHS, kind)) for kind in arithmetics}
+    return {f"PyTorch, {kind}": ("scoring:torch_scores", (FOLDER + recipe, PATHS, kind)) for kind in arithmetics}
 
 
 def _explain(method):
     arguments = {"one image, its pairs": False, "fsad": True}
-    return {n: ("scoring.explain", (FOLDER + "senarathna", PATHS, method, b)) for n, b in arguments.items()}
+    return {n: ("scoring:explain", (FOLDER + "senarathna", PATHS, method, b)) for n, b in arguments.items()}
 
 
 def _training(name, ways):
-    return {title: (f"training.{name}", arguments) for title, arguments in ways.items()}
+    return {title: (f"training:{name}", arguments) for title, arguments in ways.items()}
 
 
 KERAS = "Keras fit, two inputs, float32"
@@ -105,23 +104,12 @@ STARTS = {
 }
 
 
-class _Call:
-    """A function by name, imported where it runs: ``--help`` starts no TensorFlow."""
-
-    def __init__(self, target):
-        self.target = target
-
-    def __call__(self, *arguments):
-        module, name = self.target.split(".")
-        return getattr(importlib.import_module(f"experiments.benchmarks.{module}"), name)(*arguments)
-
-
 def run(key, folder, paths, machine_limits, quick):
     """One section: name -> a dict of figures, in order."""
     section, contenders = SECTIONS[key], {}
     filling = {PATHS: paths[: section.files], **{FOLDER + r: str(Path(folder, r)) for r in ("senarathna", "patches")}}
     for name, (target, arguments) in section.contenders.items():
-        contenders[name] = (_Call(target), [filling.get(a, a) for a in arguments])
+        contenders[name] = (f"experiments.benchmarks.{target}", [filling.get(a, a) for a in arguments])
     rounds = min(3, section.rounds) if quick else section.rounds
     with tqdm(total=rounds * len(contenders), desc=key, unit="turn", leave=False) as bar:
         entries = race.race(contenders, rounds, lambda: bar.update(1))
@@ -233,16 +221,14 @@ def main(_):
     with tempfile.TemporaryDirectory() as folder:
         images = data.resolve("synthetic-metal")
         paths = [str(path) for path in sorted(Path(images).glob("test/*/*.png"))[:64]]
-        (best,) = race.race({"limits": (limits.measure, ())}, 1).values()
-        prepared = race.race({"fit": (_Call("scoring.prepare"), (str(images), folder))}, 1)["fit"]
-        if best.missing or prepared.missing:
-            raise RuntimeError(best.missing or prepared.missing)
-        result |= {"machine": runner.machine(), "training": best.facts.pop("training"), "limits": best.facts}
+        best = race.alone(limits.measure)
+        race.alone(scoring.prepare, str(images), folder)
+        result |= {"machine": runner.machine(), "training": best.pop("training"), "limits": best}
         for key in chosen:
             rows = (
                 start_up(folder, paths, 3 if options.quick else 7)
                 if key == "start"
-                else run(key, folder, paths, best.facts, options.quick)
+                else run(key, folder, paths, best, options.quick)
             )
             result["sections"][key] = rows
             if out:

@@ -1,52 +1,78 @@
 """Implementations for `experiments.benchmarks.speed` that train; a turn is an epoch, or a step where that is long."""
 
+import queue
+import threading
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from experiments.benchmarks import limits
+from experiments.benchmarks.race import Work
 from fsad import layers, pairs, recipes, siamese, training
 
-EPOCHS = 100  # more than there are turns; the race ends the training
+EPOCHS = 100  # more than there are turns
 LIVIERIS = 32  # images of the few-image epoch of paper L: 64 pairs
 
 
 class Pace(keras.callbacks.Callback):
-    """Lets ``fit`` continue epoch by epoch, or step by step, as the race has it."""
+    """Lets ``fit``, in a thread of its own, go on by an epoch, or a step, at each `call`."""
 
-    def __init__(self, turns, units, steps=False):
+    def __init__(self, by_steps=False):
         super().__init__()
-        self.turns, self.units, self.steps = turns, units, steps
+        self.go, self.done, self.by_steps = queue.Queue(), queue.Queue(), by_steps
+
+    def call(self):
+        self.go.put(None)
+        if error := self.done.get():
+            raise error
 
     def on_epoch_begin(self, epoch, logs=None):
-        if not self.steps:
-            self.turns.begin()
+        if not self.by_steps:
+            self.go.get()
 
     def on_epoch_end(self, epoch, logs=None):
-        if not self.steps:
-            self.turns.end(self.units)
+        if not self.by_steps:
+            self.done.put(None)
 
     def on_train_batch_begin(self, batch, logs=None):
-        if self.steps:
-            self.turns.begin()
+        if self.by_steps:
+            self.go.get()
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.steps:
-            self.turns.end(self.units)
+        if self.by_steps:
+            self.done.put(None)
 
 
-def _report(turns, recipe, units, passes, arithmetic="float32"):
+def _paced(fit, recipe, units, passes, precision, by_steps=False):
+    """The `Work` of ``fit(callbacks)``; ``passes``: images through the network in each call."""
     backbone, neck, _ = siamese.parts(recipe.model)
-    cost, trained = limits.cost_of(backbone.layers + neck.layers), bool(backbone.trainable_weights)
-    arithmetic = arithmetic.replace("mixed_", "")
-    turns.report(cost=cost, images=passes, pairs=units, arithmetic=arithmetic, trained=trained)
+    facts = {"cost": limits.cost_of(backbone.layers + neck.layers), "images": passes, "pairs": units,
+             "arithmetic": precision.replace("mixed_", ""), "trained": bool(backbone.trainable_weights)}  # fmt: skip
+    pace = Pace(by_steps)
+
+    def run():
+        try:
+            fit([pace])
+        except Exception as error:
+            pace.done.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return Work(pace.call, units, facts)
 
 
 def _noise(recipe, count):
     return np.random.default_rng(0).integers(0, 256, (count, recipe.side, recipe.side, 3), np.uint8)
 
 
-def _two_inputs(turns, model, recipe, images, index, labels, units, losses, weights=None, steps=False):
+def _fsad(recipe, images, labels, given, precision):
+    rng = np.random.default_rng(0)
+    return lambda callbacks: training.fit(
+        recipe, images, labels, rng, pairs=given, callbacks=callbacks, precision=precision
+    )
+
+
+def _keras(model, recipe, images, index, labels, losses, weights=None):
     """Keras's own way: float32 images, a two-input model, Adam, ``fit``."""
     data = tf.data.Dataset.from_tensor_slices((np.asarray(index), labels))
     images = tf.constant(images)
@@ -57,22 +83,21 @@ def _two_inputs(turns, model, recipe, images, index, labels, units, losses, weig
         return sides, dict.fromkeys(weights, pair_labels) if weights else pair_labels
 
     model.compile(keras.optimizers.Adam(float(recipe.optimizer.learning_rate)), loss=losses, loss_weights=weights)
-    model.fit(data.map(look_up).prefetch(2), epochs=EPOCHS, verbose=0, callbacks=[Pace(turns, units, steps)])
+    data = data.map(look_up).prefetch(2)
+    return lambda callbacks: model.fit(data, epochs=EPOCHS, verbose=0, callbacks=callbacks)
 
 
-def senarathna(turns, way):
+def senarathna(way):
     """An epoch of paper S: 128 pairs of 192 images."""
     recipe = recipes.senarathna.build(weights="none", epochs=EPOCHS)
     images, index, labels = _senarathna_pairs(recipe)
     precision = training.fast_precision() if way == "fsad" else "float32"
-    _report(turns, recipe, 128, 256 if way == "baseline" else 192, precision)
     if way == "baseline":
-        return _two_inputs(turns, recipe.model, recipe, images, index, labels, 128, recipe.loss)
-    recipe.augment, pace = None, Pace(turns, 128)
-    return training.fit(
-        recipe, images, np.zeros(192), np.random.default_rng(0), None, (index, labels), callbacks=[pace],
-        precision=precision,
-    )  # fmt: skip
+        fit = _keras(recipe.model, recipe, images, index, labels, recipe.loss)
+    else:
+        recipe.augment = None
+        fit = _fsad(recipe, images, np.zeros(192), (index, labels), precision)
+    return _paced(fit, recipe, 128, 256 if way == "baseline" else 192, precision)
 
 
 def _senarathna_pairs(recipe):
@@ -80,7 +105,7 @@ def _senarathna_pairs(recipe):
     return _noise(recipe, 192), index, labels
 
 
-def senarathna_torch(turns, arithmetic):
+def senarathna_torch(arithmetic):
     """The same epoch in PyTorch, a pair at a time through the network, as its Siamese tutorials do."""
     import torch
 
@@ -88,7 +113,6 @@ def senarathna_torch(turns, arithmetic):
 
     recipe = recipes.senarathna.build(weights="none")
     backbone, neck, _ = siamese.parts(recipe.model)
-    _report(turns, recipe, 128, 256, arithmetic)
     net, unit = torch_net(backbone, neck), torch.nn.Linear(4096, 1)
     for parameter in net.parameters():
         parameter.requires_grad_(True)
@@ -96,8 +120,8 @@ def senarathna_torch(turns, arithmetic):
     images = torch.from_numpy(images).permute(0, 3, 1, 2)
     optimizer = torch.optim.Adam([*net.parameters(), *unit.parameters()], lr=float(recipe.optimizer.learning_rate))
     loss = torch.nn.BCEWithLogitsLoss()
-    while True:
-        turns.begin()
+
+    def epoch():
         order = np.random.default_rng(0).permutation(len(index))
         for start in range(0, len(order), recipe.batch_size):
             chosen = order[start : start + recipe.batch_size]
@@ -107,10 +131,13 @@ def senarathna_torch(turns, arithmetic):
                 first, second = (net(side) for side in sides)
             loss(unit((first.float() - second.float()).abs()), torch.from_numpy(labels[chosen])).backward()
             optimizer.step()
-        turns.end(128)
+
+    facts = {"cost": limits.cost_of(backbone.layers + neck.layers), "images": 256, "pairs": 128,
+             "arithmetic": arithmetic, "trained": True}  # fmt: skip
+    return Work(epoch, 128, facts)
 
 
-def takimoto(turns, way, size=None):
+def takimoto(way, size=None):
     """Paper T, VGG16 with attention behind the tenth convolution and branch, on all 7140 pairs of 120 images.
 
     A turn is a step; its pairs are those of the average step, 7140 divided by the steps of an epoch.
@@ -122,21 +149,18 @@ def takimoto(turns, way, size=None):
     precision = "float32" if way == "baseline" else training.fast_precision()
     steps = pairs.steps(120, batching, recipe.batch_size)
     passes = {"baseline": 2 * recipe.batch_size, "pairs": 12634 / steps, "images": recipe.batch_size}[way]
-    _report(turns, recipe, 7140 / steps, passes, precision)
-    if way != "baseline":
-        pace = Pace(turns, 7140 / steps, steps=True)
-        return training.fit(recipe, images, labels, np.random.default_rng(0), callbacks=[pace], precision=precision)
-    whole = siamese.with_branch(recipe.model, recipe.branch)
-    sides = [keras.Input(images.shape[1:], name=name) for name in ("first", "second")]
-    outputs = zip(training.OUTPUTS, *(whole(side) for side in sides), strict=True)
-    out = {name: layers.EuclideanDistance(name=name)([first, second]) for name, first, second in outputs}
-    index, pair_labels = pairs.all_pairs(labels)
-    losses, weights = (dict.fromkeys(training.OUTPUTS, value) for value in (recipe.loss, 1.0))
-    model = keras.Model(sides, out)
-    return _two_inputs(turns, model, recipe, images, index, pair_labels, 7140 / steps, losses, weights, steps=True)
+    fit = _fsad(recipe, images, labels, None, precision)
+    if way == "baseline":
+        whole = siamese.with_branch(recipe.model, recipe.branch)
+        sides = [keras.Input(images.shape[1:], name=name) for name in ("first", "second")]
+        outputs = zip(training.OUTPUTS, *(whole(side) for side in sides), strict=True)
+        out = {name: layers.EuclideanDistance(name=name)([first, second]) for name, first, second in outputs}
+        losses, weights = (dict.fromkeys(training.OUTPUTS, value) for value in (recipe.loss, 1.0))
+        fit = _keras(keras.Model(sides, out), recipe, images, *pairs.all_pairs(labels), losses, weights)
+    return _paced(fit, recipe, 7140 / steps, passes, precision, by_steps=True)
 
 
-def livieris(turns, way, frozen):
+def livieris(way, frozen):
     """Paper L, ResNet50, 64 pairs of 32 images, 4 pairs per step: the layers after the backbone, or all of it."""
     recipe = recipes.livieris.build(weights="none", frozen=frozen, epochs=EPOCHS)
     images, classes = _noise(recipe, LIVIERIS), np.arange(LIVIERIS) % 4
@@ -144,20 +168,17 @@ def livieris(turns, way, frozen):
     precision = "float32" if way == "baseline" or frozen else training.fast_precision()
     if not frozen:  # a step of 4 pairs is enough of it
         index, labels = (np.concatenate([a[k::LIVIERIS] for k in range(2)]) for a in (index, labels))
-    units = len(index)
-    passes = 2 * units if way == "baseline" else 0 if frozen else len(np.unique(index))
-    _report(turns, recipe, units, passes, precision)
     if way == "baseline":
-        return _two_inputs(turns, recipe.model, recipe, images, index, labels, units, recipe.loss)
-    return training.fit(
-        recipe, images, classes, np.random.default_rng(0), None, (index, labels), callbacks=[Pace(turns, units)],
-        precision=precision,
-    )  # fmt: skip
+        fit, passes = _keras(recipe.model, recipe, images, index, labels, recipe.loss), 2 * len(index)
+    else:
+        fit = _fsad(recipe, images, classes, (index, labels), precision)
+        passes = 0 if frozen else len(np.unique(index))
+    return _paced(fit, recipe, len(index), passes, precision)
 
 
-def features(turns):
+def features():
     """What caching saves: ResNet50 features of the images, once."""
     recipe = recipes.livieris.build(weights="none", frozen=True)
     backbone, images = siamese.parts(recipe.model).backbone, _noise(recipe, LIVIERIS)
-    turns.report(cost=limits.cost_of(backbone.layers), images=LIVIERIS, arithmetic="float32", trained=False)
-    turns.repeat(lambda: backbone.predict(images, batch_size=32, verbose=0), LIVIERIS)
+    facts = {"cost": limits.cost_of(backbone.layers), "images": LIVIERIS}
+    return Work(lambda: backbone.predict(images, batch_size=32, verbose=0), LIVIERIS, facts)
