@@ -20,9 +20,9 @@ import timeit
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from experiments.runner import machine
+from experiments.runner import machine, run_main
 from experiments.senarathna.run import size_megabytes
 from fsad import backbones, recipes, siamese, training
 from fsad.files import atomic_file
@@ -107,4 +107,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("json", None, "file for the figures, written after each backbone")
     flags.DEFINE_list("backbones", list(backbones.SPECS), "which, comma-separated")
     flags.DEFINE_integer("steps", 3, "training steps to take the median of, after one to warm up", lower_bound=1)
-    app.run(main)
+    run_main(main)

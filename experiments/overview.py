@@ -87,7 +87,13 @@ def _senarathna():
         for counts, wrong in (misprints(row, swapped) for swapped in (False, True)):
             line += [", ".join(map(str, counts)), ", ".join(wrong) or "none"]
         lines.append(line)
-    head = ["row", "as printed: TP, FP, FN, TN", "differs so", "swapped: TP, FP, FN, TN", "differs then"]
+    head = [
+        "row",
+        "as printed: TP, FP, FN, TN",
+        "mismatches as printed",
+        "swapped: TP, FP, FN, TN",
+        "mismatches if swapped",
+    ]
     return (
         f"**Senarathna and Wijesinghe (2025), Table I.** With {PAIRS} same and {PAIRS} different test pairs, the "
         "counts that come nearest to a row, with precision and recall as printed, and swapped; and the figures that "
@@ -125,7 +131,8 @@ def _livieris():
         right = round(864 * _percent(cells["accuracy"]) / 100)
         lines.append(
             f"{way.capitalize()}: {cells['accuracy']} is {right} of 864 ({right / 864:.2%}); the printed AUC is "
-            f"{cells['auc_of_verdicts']}, that accuracy again, as an AUC of verdicts without their scores is."
+            f"{cells['auc_of_verdicts']}, equal to that accuracy, as the AUC of hard verdicts on balanced classes must "
+            "be."
         )
     return " ".join(lines)
 

@@ -6,6 +6,12 @@ of the first three does.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fsad.detector import Detector, load
+    from fsad.files import FsadError
+    from fsad.prediction import Prediction
 
 __version__ = "0.1.0"
 __all__ = ["Detector", "FsadError", "Prediction", "load"]

@@ -48,12 +48,12 @@ class FolderReport:
         lines += _block("unreadable", [f"{name}: {reason}" for name, reason in self.unreadable])
         lines += _block("other files skipped", [f"{name}: {reason}" for name, reason in self.skipped])
         lines += _block(
-            "groups of one part are labelled good AND defective: move or remove some",
+            "groups show one part but are labelled good AND defective: move or remove some",
             [", ".join(g[:4]) for g in self.across_labels],
         )
         lines += _block("groups are in train AND test", [", ".join(g[:4]) for g in self.across_sides])
         lines += _block("groups of images show one part, or are one image", [", ".join(g[:4]) for g in self.same])
-        lines += _block("labels to look at again", [f"{name}: {why}" for name, why in self.suspicious])
+        lines += _block("suspicious labels", [f"{name}: {why}" for name, why in self.suspicious])
         lines += list(self.notes)
         return "\n".join([*lines, "Fix these before fitting." if self.bad else "No blocking problems."])
 
@@ -96,7 +96,7 @@ def check(folder, progress=True):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: expected a folder of images. Received: nothing there")
+        raise FileNotFoundError(f"{folder}: expected a folder of images. Received: no such folder")
     dataset = inputs.look(folder)
     if not dataset.samples:
         raise FileNotFoundError(f"{folder}: expected a folder of images. Received: no image in it")
@@ -152,7 +152,7 @@ def _suspicious(samples, progress):
     if not sides[0]:
         return [], ["No image is labelled good (a folder named good, ok or normal): skipping the label check."]
     few = len(sides[0]) < MIN_GOOD
-    notes = [f"Only {len(sides[0])} good images: 16 of different parts are a fair start."] if few else []
+    notes = [f"Only {len(sides[0])} good images: start with at least 16 of different parts."] if few else []
     some = {label: _evenly(every) for label, every in sides.items()}
     level = logging.getLogger("fsad").level
     try:
@@ -162,6 +162,8 @@ def _suspicious(samples, progress):
         return [], [*notes, f"Skipping the label check: {error}"]
     finally:
         logging.getLogger("fsad").setLevel(level)
+    if fitted.weights == "fixed":
+        notes.append("ImageNet weights are unavailable: the label check used the filter bank and is less reliable.")
     names = {s.name: _name(s) for every in some.values() for s in every}
     scores = {
         role: [(r["score"], names[r["name"]]) for r in fitted.training if r["role"] == role and r["score"] is not None]
@@ -171,7 +173,11 @@ def _suspicious(samples, progress):
     middle = np.median(good)
     outside = middle + 6 * np.median(np.abs(good - middle))
     doubts = [
-        (score / middle, name, f"labelled good, but {score / middle:.1f} times as far from the good ones as usual")
+        (
+            score / middle,
+            name,
+            f"labelled good, but {score / middle:.1f} times the median distance from the other good images",
+        )
         for score, name in scores["good"]
         if score > outside
     ] + [

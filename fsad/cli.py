@@ -9,6 +9,8 @@ import sys
 
 from absl.flags import argparse_flags
 
+from fsad.files import FsadError
+
 VERBS = ("draw", "check", "fit", "score", "inspect", "explain", "evaluate", "export", "info")
 SUMMARY = "Detects defective parts from a few reference images, with a confidence and an anomaly map."
 
@@ -32,7 +34,7 @@ def main(argv=None):
     except BrokenPipeError:  # the reader of our lines has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
+    except (FsadError, ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
         print(f"fsad {options.verb}: {error or type(error).__name__}", file=sys.stderr)
         return 2
 
@@ -46,7 +48,7 @@ class _Parser(argparse_flags.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help="show this help and exit")
 
     def error(self, message):
-        print(f"{self.prog}: {message}\n{self.prog} --help explains it.", file=sys.stderr)
+        print(f"{self.prog}: {message}\nRun '{self.prog} --help' for usage.", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -58,7 +60,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def _parser():
     import fsad
 
-    parser = _Parser(prog="fsad", description=SUMMARY, epilog="fsad VERB --help explains a verb and lists its flags.")
+    parser = _Parser(prog="fsad", description=SUMMARY, epilog="Run 'fsad VERB --help' for the flags of a verb.")
     parser.add_argument("--version", action="version", version=fsad.__version__, help="show the version and exit")
     verbs = parser.add_subparsers(dest="verb", title="verbs", metavar="VERB", required=True, parser_class=_Parser)
     for name in VERBS:

@@ -71,6 +71,7 @@ class Detector:
     def __repr__(self):
         backbone = self.settings.get("backbone")
         backbone = backbone.name if isinstance(backbone, keras.Model) else backbone
+        backbone = backbone["keras_model"] if isinstance(backbone, dict) else backbone
         shown = [repr(self.recipe)] + ([f"backbone={backbone!r}"] if backbone else [])
         if self.fitted is None:
             return f"Detector({', '.join(shown)}, not fitted)"
@@ -91,6 +92,10 @@ class Detector:
         Raises:
             FileNotFoundError, ValueError: no images, too few, or images of the wrong kind.
         """
+        if isinstance(self.settings.get("backbone"), dict):
+            raise ValueError(
+                "Expected the Keras model that the detector was built with as its backbone. Received: a loaded detector"
+            )
         self.fitted = fitting.fit(self.recipe, self.settings, self.options, good, defect, progress)
         self._use_tensorflow()
         return self
@@ -236,7 +241,7 @@ class Detector:
     def save(self, folder) -> Path:
         """Writes the detector to a folder, replacing a detector there; see `fsad.storage`."""
         arrays, note = self._known().pack()
-        settings = {k: v.name if isinstance(v, keras.Model) else v for k, v in self.settings.items()}
+        settings = {k: {"keras_model": v.name} if isinstance(v, keras.Model) else v for k, v in self.settings.items()}
         header = {
             "fsad": fsad.__version__,
             "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

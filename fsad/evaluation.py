@@ -8,7 +8,8 @@ from fsad import duplicates, inputs, metrics
 from fsad.files import sha256
 from fsad.images import ImageError, read_mask
 
-SEEN, UNLABELLED = EXPECTED = ("shows a part the detector was fitted with", "no label")
+SEEN, UNLABELLED = "of parts the detector was fitted with", "without a label"
+EXPECTED = (SEEN, UNLABELLED)
 NAMES = ("auroc", "f1", "precision", "recall", "accuracy")
 
 
@@ -33,10 +34,10 @@ def evaluate(detector, given, progress=True):
         ValueError: no labels, or not both good and defective images that can be used.
     """
     samples = inputs.find(given)
-    labelled = [s for s in samples if s.label is not None]
+    labelled, where = [s for s in samples if s.label is not None], samples[0].folder or samples[0].name
     if not labelled:
         raise ValueError(
-            f"{given}: expected a folder that tells good from defective (good/ and defect/, or as MVTec AD). "
+            f"{where}: expected a folder that tells good from defective (good/ and defect/, or as MVTec AD). "
             f"Received: no label for {samples[0].name}"
         )
     left_out = [[s.name, UNLABELLED] for s in samples if s.label is None]
@@ -59,7 +60,7 @@ def evaluate(detector, given, progress=True):
     labels, scores = np.array([p.sample.label for p in used], int), np.array([p.score for p in used])
     if len(set(labels.tolist())) < 2:
         raise ValueError(
-            f"{given}: expected good and defective images of parts the detector has not seen. "
+            f"{where}: expected good and defective images of parts the detector has not seen. "
             f"Received: {(labels == 0).sum()} good and {(labels == 1).sum()} defective; {len(left_out)} left out"
         )
     limit = detector.threshold.value

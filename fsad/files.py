@@ -75,4 +75,4 @@ def check_replaceable(folder, what, mark):
     path = Path(folder).resolve()
     occupied = path.exists() and not (path.is_dir() and not any(path.iterdir()))
     if occupied and not (path / mark).is_file():
-        raise FileExistsError(f"{folder}: expected nothing there, or {what} to replace. Received: other files")
+        raise FileExistsError(f"{folder}: expected a new or empty folder, or {what} to replace. Received: other files")

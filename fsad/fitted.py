@@ -24,12 +24,18 @@ class Options:
 class Fitted:
     """What a detector knows once it is fitted.
 
-    ``references``: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.embed_references`);
-    ``training``: a dict for each training image with ``name``,
-    ``role`` (``"good"``, ``"defective"``), ``sha256``, ``reference`` (its number or None) and ``score``
-    (held out, or None); ``thumbnails``: uint8 ``(r, 160, 160, 3)``; ``signatures``: ``(t, 64, 64)`` of the
-    training images, by which other photographs of the same parts are recognised; ``map_range``: patch
-    distances shown as 0 and 1, or None; ``warnings``: what a user should know.
+    Attributes:
+        model: the two-input model.
+        reduction: of its dissimilarities to the score.
+        weights: what its backbone started from.
+        references: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.embed_references`).
+        threshold: a `fsad.thresholds.Threshold`.
+        map_range: patch distances shown as 0 and 1, or None.
+        training: a dict for each training image with ``name``, ``role`` (``"good"``, ``"defective"``), ``sha256``,
+            ``reference`` (its number or None) and ``score`` (held out, or None).
+        thumbnails: uint8 ``(r, 160, 160, 3)``.
+        signatures: ``(t, 64, 64)`` of the training images, by which other photographs of the same parts are recognised.
+        warnings: what a user should know.
     """
 
     model: keras.Model

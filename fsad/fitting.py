@@ -3,6 +3,7 @@
 `fit` is five steps: select, read, group, embed or train, calibrate.
 """
 
+import inspect
 import logging
 from typing import NamedTuple
 
@@ -19,9 +20,9 @@ from fsad.weights import WeightsError
 log = logging.getLogger(__name__)
 
 MAX_IMAGES = 400  # of a role that are read; more of them would fill the memory and move the threshold little
-THUMBNAIL = 160  # pixels a side of the references kept for reports
+THUMBNAIL = 160  # pixels per side of the references kept for reports
 ROLES = ("good", "defective")
-# What is built where ImageNet weights are not to be had. Untrained random features are uninformative.
+# What is built if ImageNet weights are unavailable. Untrained random features are uninformative.
 FALLBACKS = {"patches": {"backbone": "filter_bank", "layer": None}}
 NO_WEIGHTS = {
     "patches": "ImageNet weights are unavailable, so a fixed filter bank is used instead: expect lower accuracy. "
@@ -95,17 +96,19 @@ def _of_role(given, role):
 
 
 def build(name, settings, warnings):
-    """``(recipe, settings)``, where ImageNet weights are not to be had with those of the fallback, and a warning."""
+    """``(recipe, settings)``; if ImageNet weights are unavailable, with those of the fallback, and a warning."""
     make = recipes.RECIPES[name]
+    known = inspect.signature(make).parameters
+    if unknown := settings.keys() - known.keys():
+        raise ValueError(
+            f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"
+        )
     try:
-        try:
-            recipe = make(**settings)
-        except WeightsError:
-            settings = {**settings, **FALLBACKS.get(name, {"weights": "none"})}
-            warnings.append(NO_WEIGHTS["patches" if name in FALLBACKS else "trained"])
-            recipe = make(**settings)
-    except TypeError as error:
-        raise ValueError(f"Expected settings of the recipe {name}. Received: {error}") from None
+        recipe = make(**settings)
+    except WeightsError:
+        settings = {**settings, **FALLBACKS.get(name, {"weights": "none"})}
+        warnings.append(NO_WEIGHTS["patches" if name in FALLBACKS else "trained"])
+        recipe = make(**settings)
     if recipe.weights == "random" and not recipe.trained:
         warnings.append("Untrained random features are uninformative.")
     return recipe, settings
@@ -129,7 +132,7 @@ def read(samples, side, warnings, progress):
         more = "; ..." if len(unreadable) > 5 else ""
         warnings.append(f"{len(unreadable)} files were left out. " + "; ".join(unreadable[:5]) + more)
     if not records:
-        raise ValueError(f"Expected images that can be read. Received: none. {'; '.join(unreadable[:5])}")
+        raise ValueError(f"Expected readable images. Received: none. {'; '.join(unreadable[:5])}")
     return records, np.stack(arrays), np.stack(signatures)
 
 
@@ -139,7 +142,7 @@ def group(recipe, records, images, signatures, is_good, warnings):
     if len(set(groups[is_good])) < 2:
         groups = np.unique(images.reshape(len(images), -1), axis=0, return_inverse=True)[1].reshape(-1)
         if len(set(groups[is_good])) > 1:
-            warnings.append("All good images look like photographs of one part; each is taken for a part of its own.")
+            warnings.append("All good images look like the same part; each is treated as a separate part.")
     if len(set(groups[is_good])) < 2:
         raise ValueError(
             f"Expected good images of at least 2 different parts: one is compared with the other to set the "
@@ -150,7 +153,7 @@ def group(recipe, records, images, signatures, is_good, warnings):
     both = sorted(set(groups[is_good]) & set(groups[~is_good]))
     for number in both[:3]:
         names = [records[k]["name"] for k in np.flatnonzero(groups == number)]
-        warnings.append(f"The same image or part is given as good and as defective: {', '.join(names[:4])}")
+        warnings.append(f"The same image or part is labelled both good and defective: {', '.join(names[:4])}")
     if len(both) > 3:
         warnings.append(f"... and {len(both) - 3} more; fsad check lists all.")
     return groups
@@ -162,7 +165,8 @@ def embed(recipe, options, data, rng, progress):
     chosen = np.sort(rng.permutation(np.flatnonzero(data.good))[: options.max_references])
     references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
     reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
-    return references, chosen, scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
+    held_out = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups, recipe.reduction)
+    return references, chosen, held_out
 
 
 def train(recipe, settings, options, data, rng, progress):
@@ -172,7 +176,7 @@ def train(recipe, settings, options, data, rng, progress):
     keras.utils.set_random_seed(options.seed)
     every = np.arange(len(data.images))
     chosen = _train(recipe, precision, data, every, rng, "training", progress)
-    references = siamese.embed(recipe.model, data.images[chosen])
+    references = scoring.embed_references(recipe, data.images[chosen])
     return references, chosen, (scores, None) if np.isfinite(scores[data.good]).any() else None
 
 
@@ -261,7 +265,7 @@ def _cross_fit(name, settings, options, precision, data, rng, progress):
         title = f"held-out training {k + 1} of {options.folds}"
         anchors = _train(recipe, precision, data, np.flatnonzero(rest), rng, title, progress)
         tested = np.flatnonzero(fold == k)
-        references = siamese.embed(recipe.model, data.images[anchors])
+        references = scoring.embed_references(recipe, data.images[anchors])
         embeddings = siamese.embed(recipe.model, data.images[tested])
         scores[tested] = scoring.score(recipe.model, embeddings, references, recipe.reduction)
     return scores

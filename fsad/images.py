@@ -35,7 +35,7 @@ class ImageError(FsadError, ValueError):
 def read_image(path):
     """Reads an image as a person would see it.
 
-    PNG, JPEG, BMP, TIFF and WebP; gray, palette, CMYK and RGB; 8 or 16 bits a channel (16 bits are
+    PNG, JPEG, BMP, TIFF and WebP; gray, palette, CMYK and RGB; 8 or 16 bits per channel (16 bits are
     divided by 257, so that full scale stays full scale); transparency is laid on white; the EXIF turn
     is applied; of several frames the first is taken.
 
@@ -44,7 +44,7 @@ def read_image(path):
 
     Raises:
         ImageError: missing, unreadable, empty, truncated, not an image, over `MAX_PIXELS` pixels,
-            under `MIN_SIDE` pixels a side, or floating-point or 32-bit pixels.
+            under `MIN_SIDE` pixels per side, or floating-point or 32-bit pixels.
     """
     return _decode(path, _rgb)
 
@@ -61,7 +61,7 @@ def read_mask(path):
 
 def _rgb(path, decoded):
     if decoded.mode in ("I", "F"):
-        raise ImageError(path, f"expected 8 or 16 bits a channel. Received: 32 bits (mode {decoded.mode})")
+        raise ImageError(path, f"expected 8 or 16 bits per channel. Received: 32 bits (mode {decoded.mode})")
     if decoded.format == "TIFF" and decoded.tag_v2.get(0x0112, 1) > 4 and decoded.info.get("compression") == "raw":
         # Pillow decodes these at the size they will have once turned, which garbles them.
         raise ImageError(path, "an uncompressed TIFF that is stored turned; save it upright or compressed")
@@ -90,7 +90,7 @@ def _decode(path, use):
             if width * height > MAX_PIXELS:
                 raise _gigantic(path, f"{width} x {height}")
             if min(width, height) < MIN_SIDE:
-                raise ImageError(path, f"expected at least {MIN_SIDE} pixels a side. Received: {width} x {height}")
+                raise ImageError(path, f"expected at least {MIN_SIDE} pixels per side. Received: {width} x {height}")
             return use(path, opened)
     except ImageError:
         raise

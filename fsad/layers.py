@@ -118,7 +118,7 @@ class NearestPatch(Distance):
 
     Args:
         fraction: of the patches, that makes the score.
-        window: cells a side that a patch is the average of, 1 or 2, in steps of one cell. The map of `compare` is of
+        window: cells per side that a patch is the average of, 1 or 2, in steps of one cell. The map of `compare` is of
             the cells: a cell is as far as the patches it is part of are on the average.
     """
 

@@ -1,6 +1,6 @@
 """Which images meet: index pairs, batches of them, and the tf.data pipeline that looks the images up.
 
-A pair is two row numbers of one array of images, so that an image goes through the backbone once a batch however many
+A pair is two row numbers of one array of images, so that an image goes through the backbone once per batch however many
 pairs it is in. Label 1 means different.
 
 A *pairing* is a function ``(labels, groups, rng) -> (index, pair_labels)``: int32 ``(P, 2)`` and float32 ``(P, k)``,
@@ -69,7 +69,7 @@ def all_pairs_with_normal(labels, groups=None, rng=None):
 
 
 def class_pairs(labels, groups, rng):
-    """Two pairs an image (Livieris et al. 2023, section 4): one with its own class, one with another.
+    """Two pairs per image (Livieris et al. 2023, section 4): one with its own class, one with another.
 
     Partners are drawn at random, never of the image's own group: an image is not compared with itself, nor with a
     near-duplicate of itself. Where there is no such partner, the pair is left out.
@@ -90,19 +90,19 @@ def class_pairs(labels, groups, rng):
 
 
 def by_pairs(index, size, rng):
-    """``size`` random pairs a step, as in Takimoto et al. (2022)."""
+    """``size`` random pairs per step, as in Takimoto et al. (2022)."""
     return rng.permutation(len(index)), _even(len(index), size)
 
 
 def by_anchors(index, size, rng):
-    """``size`` pairs a step, those of one first image together: a batch then holds fewer images than 2 a pair."""
+    """``size`` pairs per step, those of one first image together: a batch then holds fewer images than 2 per pair."""
     rank = rng.permutation(index.max() + 1)
     order = rng.permutation(len(index))
     return order[np.argsort(rank[index[order, 0]], kind="stable")], _even(len(index), size)
 
 
 def by_images(index, size, rng):
-    """The pairs among ``size`` images a step, each pair once.
+    """The pairs among ``size`` images per step, each pair once.
 
     The images are dealt anew into groups of ``size / 2`` each epoch, and each two groups make a step. Pairs between
     them are seen in it; those within a group in one of its steps only. An image goes through the network once for each
@@ -147,16 +147,17 @@ def _groups(count, size):
 
 
 def dataset(images, index, pair_labels, batching, size, epochs, rng):
-    """``((images (U, ...) float32, pairs (P, 2) int32), labels (P, k))`` batches for ``fit``, epoch after epoch.
+    """``((images (U, ...) float32, pairs (P, 2) int32), labels (P, k))`` batches for ``fit``, one epoch after the
+    other.
 
-    The order of all epochs is drawn beforehand, a few numbers a pair; the pipeline itself is tf.data operations alone:
-    slices of pairs, the unique images of a batch looked up, prefetched.
+    The order of all epochs is drawn beforehand, a few numbers per pair. The pipeline itself is tf.data operations
+    alone: slices of pairs, the unique images of a batch looked up, prefetched.
 
     Args:
         images: ``(n, ...)``: uint8 RGB, or feature maps of a frozen backbone. Held once.
         index, pair_labels: from a pairing.
         batching: a key of `BATCHINGS`.
-        size: pairs, or images, a step.
+        size: pairs, or images, per step.
         epochs: how many the dataset holds, one after the other, all of the same number of steps.
         rng: an ``np.random.Generator``, draws the order.
     """

@@ -7,7 +7,7 @@ import numpy as np
 from fsad.inputs import Sample
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
     """What a detector says of one image.
 

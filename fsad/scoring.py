@@ -10,7 +10,7 @@ import tensorflow as tf
 from fsad import siamese
 from fsad.layers import REDUCTIONS, EuclideanDistance
 
-embed = siamese.embed
+embed = siamese.embed  # what a comparison starts from
 MAX_PAIRS = 4096  # that are compared at a time, which bounds the memory
 MAX_ENTRIES = 2**24  # of the matrix of dissimilarities that `score` holds at a time: 64 MB
 
@@ -21,7 +21,7 @@ def compare(model, embeddings, references, reduction="mean"):
     Args:
         model: a two-input model.
         embeddings, references: tensors or arrays from `embed`; maps of reference patches may be thinned out.
-        reduction: ``"mean"`` over the references, ``"min"`` (the nearest) or that of the ``"first"``; of no meaning for
+        reduction: ``"mean"`` over the references, ``"min"`` (the nearest) or that of the ``"first"``; ignored for
             maps of patches, where each patch has its own nearest reference patch.
 
     Returns:
@@ -41,7 +41,7 @@ def reduce(per_reference, reduction="mean"):
 def embed_references(recipe, images, embeddings=None):
     """Embeddings of images as references, ``(r v, ...)``: each as the recipe's v ``views`` show it, in turn.
 
-    Of maps of patches that overlap (`fsad.layers.NearestPatch` with a window) every second one a side is used: the
+    Of maps of patches that overlap (`fsad.layers.NearestPatch` with a window) every second one per side is used: the
     others repeat it.
 
     Args:

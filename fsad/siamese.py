@@ -128,7 +128,7 @@ def indexed(model, features=False, branch=None):
 
     Args:
         features: take feature maps of the backbone in place of images: a frozen backbone then
-            runs once an image instead of once an image and epoch.
+            runs once per image instead of once per image and epoch.
         branch: a model from the hidden features of the backbone's attention to a second embedding
             (`fsad.attention.branch`); then the outputs are ``distance`` and ``branch_distance``, a dict.
     """

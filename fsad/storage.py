@@ -69,7 +69,7 @@ def read_note(folder):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DetectorError(folder, "expected the folder of a saved detector. Received: nothing there")
+        raise DetectorError(folder, "expected the folder of a saved detector. Received: no such folder")
     try:
         note = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
         number, files = int(note["format"]), dict(note["files"])

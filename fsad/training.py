@@ -56,6 +56,8 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
         raise ValueError(
             f"Expected a recipe that is trained, and epochs. Received: {recipe.name}, {recipe.epochs} epochs"
         )
+    if validation is not None and (recipe.augment or recipe.branch):
+        raise ValueError(f"Expected no validation pairs: the recipe {recipe.name} augments, or has a branch")
     backbone = siamese.parts(recipe.model).backbone
     frozen, labels = not backbone.trainable_weights, np.asarray(labels)
     given_features = frozen and images.shape[1:] == backbone.output_shape[1:]

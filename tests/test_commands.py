@@ -109,7 +109,7 @@ def test_explain_evaluate_export_and_check(detector, parts, tmp_path, capsys):
         json.loads((tmp_path / "e.json").read_text())
     )
     assert cli.main(["export", detector, "--format=litert", f"--out={tmp_path}/m.tflite"]) == 0
-    assert "differs by at most" in capsys.readouterr().out
+    assert "scores differ by at most" in capsys.readouterr().out
     assert cli.main(["check", str(parts)]) == 0
     assert "38 images" in capsys.readouterr().out
 
@@ -123,7 +123,7 @@ def test_draw(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("score {0}/none x.png", "nothing there"),
+        ("score {0}/none x.png", "no such folder"),
         ("info {0}", "no detector.json"),
         ("fit --good={0}/none/*.png --out={0}/d", "Received: none"),
         ("fit --good={0} --out={0}/d --inspect=x", "--inspect and --report together"),

@@ -21,7 +21,7 @@ def test_scores_as_the_detector_does(exported, format):
 
 def test_images_to_check_on(fitted, parts, monkeypatch):
     what, images = export.images_of(fitted, parts / "test" / "hole")
-    assert what == "images given" and images.shape == (2, 96, 96, 3)
+    assert what == "given images" and images.shape == (2, 96, 96, 3)
     monkeypatch.setattr(export, "MAX_IMAGES", 5)
     assert len(export.images_of(fitted)[1]) == 5
     monkeypatch.setattr(export.Path, "is_file", lambda path: False)
@@ -89,7 +89,7 @@ def test_an_export_that_scores_otherwise_is_refused_and_removed(fitted, tmp_path
         return lambda images: detector.compare(images).score.numpy() + 0.01
 
     monkeypatch.setattr(writer, "write", shifted)
-    with pytest.raises(export.ExportError, match=r"Received: 0.01 of difference. Removed."):
+    with pytest.raises(export.ExportError, match=r"Received: a difference of 0\.01\."):
         export.export(fitted, "litert", tmp_path / "m.tflite")
     assert not (tmp_path / "m.tflite").exists()
 

@@ -80,7 +80,7 @@ def test_other_files_are_never_replaced(tmp_path):
     (tmp_path / "thesis" / "chapter.txt").touch()
     (tmp_path / "file").touch()
     for name in ("thesis", "file"):
-        with pytest.raises(FileExistsError, match=f"{name}: expected nothing there, or a note to replace"):
+        with pytest.raises(FileExistsError, match=f"{name}: expected a new or empty folder, or a note to replace"):
             write(tmp_path / name, "lost")
         with pytest.raises(FileExistsError, match="Received: other files"):
             check_replaceable(tmp_path / name, "a note", "note.txt")

@@ -59,7 +59,7 @@ def test_the_same_image_as_good_and_as_defective_is_reported(parts, caplog):
     same = parts / "train" / "good" / "000.png"
     with caplog.at_level(logging.WARNING):
         fsad.Detector(backbone="filter_bank", side=96).fit(parts / "train" / "good", same, progress=False)
-    assert "given as good and as defective" in caplog.text
+    assert "labelled both good and defective" in caplog.text
 
 
 def test_fewer_than_twenty_images_of_one_outline_are_still_different_parts(rng, caplog):
@@ -67,4 +67,4 @@ def test_fewer_than_twenty_images_of_one_outline_are_still_different_parts(rng, 
     ring = 255 * ((np.hypot(x, y) > 20) & (np.hypot(x, y) < 40))[..., None]
     images = np.clip(ring + rng.normal(0, 12, (8, 96, 96, 1)), 0, 255).astype(np.uint8).repeat(3, -1)
     detector = fsad.Detector(backbone="filter_bank", side=96).fit(images, progress=False)
-    assert len(detector.threshold.good) == 8 and "each is taken for a part of its own" in caplog.text
+    assert len(detector.threshold.good) == 8 and "each is treated as a separate part" in caplog.text

@@ -109,7 +109,7 @@ def bad_files(folder):
         "text.png": "not a PNG",
         "folder.png": "a folder",
         "gigantic.png": "at most 100 megapixels. Received: 12000 x 12000",
-        "low.png": "at least 8 pixels a side. Received: 20 x 7",
+        "low.png": "at least 8 pixels per side. Received: 20 x 7",
         "float.tif": "32 bits",
         "link.png": "link to a file that does not exist",
         "missing.png": "no such file",

@@ -108,7 +108,7 @@ def test_a_folder_that_is_no_data_set_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         inputs.load(tmp_path / "nowhere")
     (tmp_path / "only").mkdir()
-    with pytest.raises(ValueError, match=r"one folder a class. Received: folders \['only'\]"):
+    with pytest.raises(ValueError, match=r"one folder per class. Received: folders \['only'\]"):
         inputs.load(tmp_path)
     (tmp_path / "second").mkdir()
     (tmp_path / "second" / "notes.txt").touch()

@@ -31,7 +31,7 @@ def test_a_runtime_that_scores_otherwise_is_refused(fitted, monkeypatch):
     choice = runtime.choose(fitted)
     assert choice.name == "tensorflow" and choice.refused["near"] == pytest.approx(1e-4, rel=0.01)
     monkeypatch.setattr(runtime, "functions", lambda d, names: {"near": shifted(1e-4)})
-    with pytest.raises(export.ExportError, match=r"near: 0\.0001 of difference"):
+    with pytest.raises(export.ExportError, match=r"near: a difference of 0\.0001"):
         runtime.choose(fitted)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="Expected runtimes among"):

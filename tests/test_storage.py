@@ -84,7 +84,7 @@ def test_refuses_newer_formats_and_broken_notes(folder, tmp_path):
     (folder / "detector.json").write_text("{")
     with pytest.raises(storage.DetectorError, match=r"detector.json is damaged"):
         fsad.load(folder)
-    with pytest.raises(storage.DetectorError, match="nothing there"):
+    with pytest.raises(storage.DetectorError, match="no such folder"):
         fsad.load(tmp_path / "none")
     with pytest.raises(storage.DetectorError, match=r"no detector.json"):
         fsad.load(tmp_path)

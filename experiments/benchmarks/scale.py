@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from experiments import data, runner
@@ -148,4 +148,4 @@ def main(_):
 if __name__ == "__main__":
     flags.DEFINE_string("json", str(RESULTS), "file for the figures; a table and a plot beside it")
     flags.DEFINE_integer("max", 100_000, "largest number to measure", lower_bound=1)
-    app.run(main)
+    runner.run_main(main)

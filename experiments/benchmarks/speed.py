@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from experiments import data, runner
@@ -209,12 +209,12 @@ def moved(result, before):
 def main(_):
     options, every = flags.FLAGS, (*SECTIONS, "start")
     if unknown := set(options.sections or ()) - set(every):
-        raise app.UsageError(f"Expected --sections among {', '.join(every)}. Received: {', '.join(sorted(unknown))}")
+        raise ValueError(f"Expected --sections among {', '.join(every)}. Received: {', '.join(sorted(unknown))}")
     chosen = options.sections or [k for k in every if not (options.quick and k in SECTIONS and SECTIONS[k].slow)]
     out = Path(options.json) if options.json else None if options.against else RESULTS
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else None
     if options.against and before is None:
-        raise app.UsageError(f"Expected the committed figures in {RESULTS} to compare with. Received: no such file")
+        raise FileNotFoundError(f"Expected the committed figures in {RESULTS} to compare with. Received: no such file")
     result = {"sections": {}}
     if options.sections and out and out.exists():  # the others stay
         result = json.loads(out.read_text())
@@ -258,4 +258,4 @@ if __name__ == "__main__":
     flags.DEFINE_bool("quick", False, "fewer turns, without VGG16 and fine-tuning")
     flags.DEFINE_bool("against", False, "compare the ratios with the committed ones; writes nothing unless --json")
     flags.DEFINE_list("sections", None, "only these, the others stay as they are")
-    app.run(main)
+    runner.run_main(main)

@@ -34,7 +34,7 @@ def build(backbone, weights="imagenet", side=None, layer=None):
         backbone: a key of `SPECS`; the name of another network in ``keras.applications``, such as
             ``"EfficientNetB0"``; or a functional Keras model of your own, from float32 RGB ``(batch, S, S, 3)`` in [0,
             255], preprocessing inside, to a feature map ``(batch, h, w, channels)``, whose layers are Keras's own (a
-            saved detector must load without your code). Your model is copied, and ``weights`` is of no meaning.
+            saved detector must load without your code). Your model is copied, and ``weights`` is ignored.
         weights: ``"imagenet"``, the path of a weights file, or ``"none"``. The custom CNN has no ImageNet weights and
             starts from random ones unless given a path; the filter bank has nothing to learn or load.
         side: input side in pixels; the paper's, or that of your model, if None.
@@ -45,12 +45,12 @@ def build(backbone, weights="imagenet", side=None, layer=None):
         ``(model, loaded)``: a functional model named ``"backbone"`` from float32 RGB ``(batch, side, side, 3)`` in [0,
         255] to a feature map; and what was loaded: ``"imagenet"``, the path, ``"random"``, ``"fixed"`` (the filter
         bank), or ``"given"`` (your model). A backbone that the paper freezes is not trainable; MobileNets keep batch
-        normalisation in inference mode whatever is trained.
+        normalization in inference mode unless a recipe thaws it.
 
     Raises:
         ValueError: unknown name or layer, a model against the contract, or weights that do not fit.
         FileNotFoundError: no file at the given path.
-        fsad.weights.WeightsError: ImageNet weights are not to be had; what to do then is the caller's to say.
+        fsad.weights.WeightsError: ImageNet weights are unavailable; what to do then is for the caller to say.
     """
     spec = spec_of(backbone)
     if isinstance(backbone, keras.Model):
@@ -80,6 +80,9 @@ def _given(model, side):
         raise ValueError(
             f"Expected a functional Keras model of one input and one output. Received: {type(model).__name__}"
         ) from None
+    for layer in model.layers:
+        if not type(layer).__module__.startswith("keras."):
+            raise ValueError(f"Expected layers of Keras only. Received: {type(layer).__name__} in {model.name}")
     shape = given_input.shape
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"Expected a backbone of one input (batch, S, S, 3). Received: {shape}")
@@ -101,13 +104,11 @@ def _named(backbone, spec, image, weights):
     if spec.application is None:
         model = keras.Model(image, _custom_cnn(prepared), name="backbone")
         return model, "random" if weights in ("imagenet", "none") else _load(model, weights)
-    inner = _application(spec, None, input_tensor=prepared)
-    loaded = "random"
     if weights == "imagenet":
-        _load_imagenet(inner, backbone, spec)
-        loaded = "imagenet"
-    elif weights != "none":
-        loaded = _load(inner, weights)
+        inner, loaded = _pretrained(backbone, spec, prepared), "imagenet"
+    else:
+        inner = _application(spec, None, input_tensor=prepared)
+        loaded = "random" if weights == "none" else _load(inner, weights)
     return keras.Model(image, inner.output, name="backbone"), loaded
 
 
@@ -116,12 +117,13 @@ def _application(spec, weights, **inputs):
     return network(include_top=False, weights=weights, **dict(spec.options), **inputs)
 
 
-def _load_imagenet(inner, backbone, spec):
+def _pretrained(backbone, spec, prepared):
     if spec.files:
+        inner = _application(spec, None, input_tensor=prepared)
         _load(inner, locate(backbone))
-        return
-    try:
-        inner.set_weights(_application(spec, "imagenet").get_weights())
+        return inner
+    try:  # by Keras, since some networks get a layer more together with their ImageNet weights
+        return _application(spec, "imagenet", input_tensor=prepared)
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise WeightsError(
             f"Expected ImageNet weights of {backbone} from keras.applications. Received: no download ({error})"
@@ -171,7 +173,7 @@ def _custom_cnn(x):
 def _load(model, path):
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a weights file. Received: nothing there")
+        raise FileNotFoundError(f"{path}: expected a weights file. Received: no such file")
     try:
         model.load_weights(path)
     except Exception as error:

@@ -107,7 +107,7 @@ def spec_of(backbone):
     """
     if isinstance(backbone, keras.Model):
         return Spec(backbone.name, mode="none")
-    by_application = {spec.application: name for name, spec in SPECS.items() if not spec.options}
+    by_application = {spec.application: name for name, spec in SPECS.items() if spec.application and not spec.options}
     backbone = by_application.get(backbone, backbone)
     if backbone in SPECS:
         return SPECS[backbone]

@@ -15,7 +15,7 @@ def add_arguments(parser):
 
 def run(options):
     if not Path(options.folder).is_dir():
-        raise FileNotFoundError(f"{options.folder}: expected a folder of images. Received: nothing there")
+        raise FileNotFoundError(f"{options.folder}: expected a folder of images. Received: no such folder")
     with shared.quiet():
         from fsad import checks
     folder_report = checks.check(options.folder)

@@ -18,7 +18,7 @@ def add_arguments(parser):
 
 def run(options):
     if not Path(options.image).is_file():
-        raise FileNotFoundError(f"{options.image}: expected an image file. Received: nothing there")
+        raise FileNotFoundError(f"{options.image}: expected an image file. Received: no such file")
     shared.check_output(options.out)
     detector = shared.load(options.detector)
     from fsad.explain import overlay

@@ -4,6 +4,7 @@ An export is complete: preprocessing, references and threshold are inside.
 """
 
 from fsad.commands import shared
+from fsad.files import check_replaceable
 
 
 def add_arguments(parser):
@@ -25,7 +26,11 @@ def run(options):
     from fsad import inputs
 
     samples = inputs.find(options.images) if options.images else None
-    if options.format != "saved_model":
+    if options.int8 and options.format != "litert":
+        raise ValueError(f"Expected --int8 with --format=litert only. Received: {options.format}")
+    if options.format == "saved_model":
+        check_replaceable(options.out, "a SavedModel", "saved_model.pb")
+    else:
         shared.check_output(options.out)
     detector = shared.load(options.detector)
     with shared.quiet():
@@ -33,7 +38,7 @@ def run(options):
 
         result = export.export(detector, options.format, options.out, samples, options.int8)
     print(
-        f"Written: {result['path']}\nOn {result['images']} {result['checked_on']} its score differs by at most "
-        f"{result['largest_difference']:.2g} from the detector's; verdicts changed: {result['verdicts_changed']}"
+        f"Written: {result['path']}\nChecked on {result['images']} {result['checked_on']}: scores differ by at most "
+        f"{result['largest_difference']:.2g}; verdicts changed: {result['verdicts_changed']}"
     )
     return 0

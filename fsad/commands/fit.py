@@ -3,6 +3,8 @@
 With --inspect and --report it then scores further images and writes an HTML report.
 """
 
+from pathlib import Path
+
 from fsad.commands import shared
 
 SETTINGS = ("backbone", "layer", "weights", "side", "epochs")  # of the recipe
@@ -27,17 +29,22 @@ def add_arguments(parser):
     )
     add("--layer", metavar="NAME", help="recipe patches: the layer of the backbone whose features are compared")
     add("--weights", metavar="NAME", help="imagenet, none, or a weights file")
-    add("--side", type=int, metavar="N", help="images are resized to this side, in pixels")
-    add("--epochs", type=int, metavar="N", help="of a recipe that trains")
+    add("--side", type=shared.positive, metavar="N", help="images are resized to this side, in pixels")
+    add("--epochs", type=shared.positive, metavar="N", help="training epochs (trained recipes only)")
     add(
         "--false_alarm_rate",
-        type=float,
+        type=shared.rate,
         metavar="X",
-        help="set the threshold for this rate of good parts called defective",
+        help="set the threshold for this rate of good parts classified as defective",
     )
-    add("--miss_rate", type=float, metavar="X", help="set the threshold for this rate of defective parts called good")
-    add("--max_references", type=int, metavar="N", help="good images kept for comparison (32)")
-    add("--seed", type=int, metavar="N", help="of every random draw (0)")
+    add(
+        "--miss_rate",
+        type=shared.rate,
+        metavar="X",
+        help="set the threshold for this rate of missed defective parts",
+    )
+    add("--max_references", type=shared.positive, metavar="N", help="maximum number of reference images (default: 32)")
+    add("--seed", type=int, metavar="N", help="random seed (default: 0)")
     add("--inspect", action="append", metavar="PATH", help="then score these images; needs --report")
     add("--report", metavar="FILE.html", help="HTML report on the inspected images; needs --inspect")
 
@@ -47,6 +54,12 @@ def run(options):
 
     if (options.inspect is None) != (options.report is None):
         raise ValueError("Expected --inspect and --report together. Received: one of them")
+    if options.false_alarm_rate and options.miss_rate:
+        raise ValueError("Expected --false_alarm_rate or --miss_rate. Received: both")
+    if options.recipe != "patches" and not options.defect:
+        raise ValueError(f"Expected --defect: the recipe {options.recipe} learns from defective images. Received: none")
+    if options.weights not in (None, "imagenet", "none") and not Path(options.weights).is_file():
+        raise FileNotFoundError(f"{options.weights}: expected imagenet, none or a weights file. Received: no such file")
     # What cannot be read or written is better known now.
     storage.check_writable(options.out)
     good = inputs.find(options.good)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 import tempfile
@@ -19,17 +20,41 @@ def add_paths(parser):
 def add_scoring(parser):
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=finite,
         metavar="X",
-        help="call an image defective above this score, in place of the detector's own threshold",
+        help="classify images above this score as defective, instead of using the detector's threshold",
     )
     parser.add_argument(
         "--runtime",
-        choices=["auto", "tensorflow", "openvino", "onnx"],
+        choices=["auto", "tensorflow", "openvino", "openvino-bfloat16", "onnx"],
         default="auto",
-        help="what scores the images. auto: TensorFlow; from 1000 images on, the fastest that is installed and scores "
-        "the same",
+        help="inference runtime. auto: TensorFlow; for 1000 images or more, the fastest installed runtime that gives "
+        "the same scores",
     )
+
+
+def finite(text):
+    """A number for argparse, not NaN and not infinite."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def positive(text):
+    """A whole number of at least 1 for argparse."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def rate(text):
+    """A number between 0 and 1 for argparse."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise ValueError
+    return value
 
 
 def add_old_name(parser, old, name, **options):
@@ -74,8 +99,7 @@ def load_for(samples, options):
     with quiet():
         from fsad.export import runtime
 
-        names = None if asked == "auto" else [name for name in runtime.RUNTIMES if name.startswith(asked)]
-        choice = runtime.choose(detector, names)
+        choice = runtime.choose(detector, None if asked == "auto" else [asked.replace("-", " ")])
     print(f"Runtime: {choice}", file=sys.stderr)
     return detector.with_runtime(choice)
 
@@ -87,8 +111,10 @@ def check_output(path):
         raise IsADirectoryError(f"{path}: expected a file to write. Received: a folder")
     for folder in path.absolute().parents:
         if folder.exists():
-            if not folder.is_dir() or not os.access(folder, os.W_OK):
-                raise NotADirectoryError(f"{path}: expected a folder to write to. Received: {folder}, which is none")
+            if not folder.is_dir():
+                raise NotADirectoryError(f"{path}: expected a folder to write to. Received: {folder}, a file")
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(f"{path}: no permission to write to {folder}")
             return
 
 

@@ -37,7 +37,7 @@ def bounding_box(anomaly_map, shape, threshold=0.5, margin=0.1):
         margin: >= 0.
 
     Returns:
-        A `Box` of at least `fsad.images.MIN_SIDE` pixels a side, as far as the image allows; the whole image
+        A `Box` of at least `fsad.images.MIN_SIDE` pixels per side, as far as the image allows; the whole image
         if the map is zero.
 
     Raises:

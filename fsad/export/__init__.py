@@ -53,7 +53,7 @@ def export(detector, format, path, given=None, int8=False):
         _writer(format).remove(Path(path))
         raise ExportError(
             f"{path}: expected scores within {TOLERANCE:g} of the detector's on {len(checked)} images. "
-            f"Received: {difference:.2g} of difference. Removed."
+            f"Received: a difference of {difference:.2g}. The export was removed."
         )
     limit = detector.threshold.value
     changed = int(((received > limit) != (expected > limit)).sum())
@@ -91,9 +91,9 @@ def images_of(detector, given=None):
         paths = [Path(record["name"]) for record in detector.fitted.training]
         samples = inputs.find([path for path in paths if path.is_file()])
     else:
-        what, samples = "images given", inputs.find(given)
+        what, samples = "given images", inputs.find(given)
     rows = np.linspace(0, len(samples) - 1, min(len(samples), MAX_IMAGES)).astype(int) if samples else []
     if len(rows):
         return what, np.stack([resize(samples[k].read(), detector.side) for k in np.unique(rows)])
     small = [resize(image, detector.side) for image in detector.fitted.thumbnails]
-    return "small copies of the references, since the training images are gone", np.stack(small)
+    return "small copies of the references (the training images are gone)", np.stack(small)

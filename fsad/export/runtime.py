@@ -37,7 +37,7 @@ class Choice:
 
     def __str__(self):
         times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in self.milliseconds.items())
-        others = "".join(f"; {name} moves scores by {by:.1g}" for name, by in self.refused.items())
+        others = "".join(f"; {name} changes scores by {by:.1g}" for name, by in self.refused.items())
         return f"{self.name} ({times} per image{others})"
 
 
@@ -106,7 +106,7 @@ def choose(detector, names=None, given=None):
         else:
             refused[name] = difference
     if not same:
-        received = ", ".join(f"{name}: {difference:.2g} of difference" for name, difference in refused.items())
+        received = ", ".join(f"{name}: a difference of {difference:.2g}" for name, difference in refused.items())
         raise export.ExportError(f"Expected scores within {TOLERANCE:g} of TensorFlow's. Received: {received}")
     batch = np.resize(images, (BATCH, *images.shape[1:]))
     times = {name: [] for name in same}

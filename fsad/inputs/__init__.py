@@ -54,7 +54,7 @@ def load(folder):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: expected a folder of images. Received: nothing there")
+        raise FileNotFoundError(f"{folder}: expected a folder of images. Received: no such folder")
     layout = layout_of(folder)
     samples, skipped = list_images(folder, layout)
     samples = [s for s in samples if s.label is not None]

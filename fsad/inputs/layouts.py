@@ -45,7 +45,7 @@ def layout_of(folder):
     if len(names) >= 2:
         return "classes"
     raise ValueError(
-        f"{folder}: expected train/ and test/, good/ and defect/, MT_Free/ or one folder a class. "
+        f"{folder}: expected train/ and test/, good/ and defect/, MT_Free/ or one folder per class. "
         f"Received: folders {names or 'none'}"
     )
 

@@ -23,7 +23,7 @@ def build(backbone="mobilenet", weights="imagenet", layer=None, side=320, fracti
             model of your own.
         side: input side in pixels.
         fraction: of the patches, the farthest, that make the score.
-        window: cells a side to average over, 1 or 2. None: 2, but 1 for the filter bank, which averages by itself.
+        window: cells per side to average over, 1 or 2. None: 2, but 1 for the filter bank, which averages by itself.
         mirrored: whether references are taken mirrored left to right, top to bottom, and both, too. None: yes, but
             not for the filter bank, which it does not help.
     """

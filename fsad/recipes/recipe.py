@@ -58,8 +58,8 @@ class Recipe:
 
 
 def thaw(backbone, loaded):
-    """Lets every layer of a backbone learn except batch normalisation with the statistics of ImageNet: those of the
-    few images of a step are no match for them."""
+    """Lets every layer of a backbone learn, except batch normalization that has statistics already: those of the few
+    images of a step are no match for them."""
     backbone.trainable = True
     for layer in backbone.layers:
-        layer.trainable = not (loaded == "imagenet" and isinstance(layer, keras.layers.BatchNormalization))
+        layer.trainable = loaded == "random" or not isinstance(layer, keras.layers.BatchNormalization)

@@ -49,8 +49,8 @@ def build(
             attention map find the defects (``experiments/ablations/margin.py``).
         alpha, beta: of the pair-balanced loss.
         side, learning_rate, epochs: 224 pixels, 1e-5 and 100 in the paper.
-        batching: ``"pairs"``, the paper's, or ``"images"`` (`fsad.pairs.by_images`), each pair once an epoch in both.
-        batch_size: pairs or images a step; 16, the paper's, or 40 if None.
+        batching: ``"pairs"``, the paper's, or ``"images"`` (`fsad.pairs.by_images`), each pair once per epoch in both.
+        batch_size: pairs or images per step; 16, the paper's, or 40 if None.
     """
     if loss not in LOSSES:
         raise ValueError(f"Expected a loss among {', '.join(LOSSES)}. Received: {loss!r}")

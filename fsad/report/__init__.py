@@ -57,7 +57,7 @@ def write(path, detector, predictions, count, title="", threshold=None):
         title=title,
         detector=detector,
         written=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        how=detector.threshold.how if threshold is None else "given by hand",
+        how=detector.threshold.how if threshold is None else "set manually",
         warnings=detector.fitted.warnings,
         # "<" would let a file name close the script element.
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
