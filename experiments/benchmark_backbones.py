@@ -22,7 +22,8 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from experiments.runner import machine, run_main
+from experiments.page import machine
+from experiments.runner import run_main
 from experiments.senarathna.run import size_megabytes
 from fsad import backbones, recipes, siamese, training
 from fsad.files import atomic_file

@@ -4,31 +4,25 @@ The folder of a finished run is named by a digest of all that decides its result
 versions and code. So an interrupted table resumes, and a run that two tables share is made once.
 """
 
-import ast
 import dataclasses
 import functools
-import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import sys
 from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from experiments import data, statistics
-from fsad import backbones, inputs, training, weights
-from fsad.explain import overlay
-from fsad.files import FsadError, atomic_file, atomic_folder, sha256
+from experiments import data, digests
+from experiments.page import Result, Row, write
+from fsad import backbones, training, weights
+from fsad.files import FsadError, atomic_folder
 
 ROOT = Path(__file__).parent
-LIBRARIES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pillow", "scipy")
 FLAGS = flags.FLAGS
 
 flags.DEFINE_list("data", None, "a data set for all rows, or one per row: names or folders (experiments/data.py)")
@@ -54,55 +48,6 @@ flags.DEFINE_integer("side", None, "side of the images in pixels", lower_bound=3
 flags.DEFINE_float("learning_rate", None, "learning rate of Adam")
 flags.DEFINE_integer("batch_size", None, "pairs, or images, per step", lower_bound=2)
 flags.DEFINE_alias("step", "batch_size")
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """``key`` names the statistic of a cell; ``form`` formats it, multiplied by ``scale``."""
-
-    key: str
-    title: str
-    form: str = "{:.3f}"
-    scale: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """``settings`` are this row's own; ``paper``: cells as printed, by column key; ``draws``: unless ``--draws`` is
-    given; ``note``: a footnote."""
-
-    key: str
-    title: str
-    settings: dict
-    paper: dict = dataclasses.field(default_factory=dict)
-    draws: int = 1
-    note: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """``settings`` are those of every row, ``hidden_settings`` the names of those that the page omits; ``notes`` stand
-    below the footnotes. If no row has the paper's numbers, the cells show ours alone."""
-
-    name: str
-    title: str
-    columns: tuple
-    rows: tuple
-    settings: dict
-    notes: tuple = ()
-    hidden_settings: tuple = ()
-
-    @property
-    def has_paper(self):
-        return any(row.paper for row in self.rows)
-
-
-@dataclasses.dataclass
-class Result:
-    """A row as measured: ``cells`` from `experiments.statistics.spread` by column key, and footnotes."""
-
-    cells: dict
-    notes: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +94,7 @@ def remake(table, train, report, check=lambda settings: None, estimate=None):
     Args:
         table: a `Table`.
         train: ``(settings, on_epoch) -> (record, arrays)``; calls ``on_epoch(loss)`` after each epoch.
-        report: ``[Run] -> (results, sections, figures)``, as `write` takes them.
+        report: ``[Run] -> (results, sections, figures)``, as `experiments.page.write` takes them.
         check: ``settings -> None``; raises FileNotFoundError or ValueError for settings that no run can be made with.
         estimate: ``settings -> seconds`` of a run, for ``--dry_run``.
     """
@@ -157,7 +102,8 @@ def remake(table, train, report, check=lambda settings: None, estimate=None):
     if FLAGS.dry_run:
         show_plan([run for run in runs if run.wanted], estimate)
         return
-    code = code_version(_module(train))  # before the runs: they are made with it, whatever is edited meanwhile
+    # Before the runs: they are made with it, whatever is edited meanwhile.
+    code = digests.code_version(digests.module(train))
     failures = make(runs, train)
     failed = [(run.row.key, failures[run.folder]) for run in runs if run.folder in failures]
     runs = [run for run in runs if run.finished]
@@ -170,9 +116,10 @@ def remake(table, train, report, check=lambda settings: None, estimate=None):
     given = [FLAGS[k].serialize() for k in FLAGS if FLAGS[k].present and k not in ("out", "cache")]
     command = " ".join([f"python -m {getattr(sys.modules['__main__'].__spec__, 'name', table.name)}", *given])
     records = [run.load()[0] for run in {run.folder: run for run in runs}.values()]  # rows may share a run
-    payload = {"command": command, "versions": _versions(), "code": code, "runs": _share_tests(records)}
+    payload = {"command": command, "versions": digests.versions(), "code": code, "runs": _share_tests(records)}
     name = output_name(table, runs, command)
-    print("\n" + write(table, name, _head(table, runs, records, command), results, payload, sections, figures))
+    head = _head(table, runs, records, command)
+    print("\n" + write(FLAGS.out, table, name, head, results, payload, sections, figures))
     print(f"\nWritten: {os.path.relpath(FLAGS.out)}/{name}.md, .json" + "".join(f", _{key}.png" for key in figures))
     if failures:
         raise SystemExit(1)
@@ -198,9 +145,9 @@ def plan(table, train, check=lambda settings: None):
             deciding = {**settings, "data": "not drawn yet"}
         else:
             check(settings)  # once per row: it lists the data
-            deciding = decides(settings, train)
+            deciding = digests.decides(settings, train)
         for seed in range(FLAGS.seed, FLAGS.seed + (FLAGS.draws or row.draws)):
-            folder = Path(FLAGS.cache) / key({**deciding, "seed": seed})
+            folder = Path(FLAGS.cache) / digests.key({**deciding, "seed": seed})
             runs.append(Run(row, {**settings, "seed": seed}, folder, wanted))
     return runs
 
@@ -341,149 +288,3 @@ def _head(table, runs, records, command):
         f"Data: {'; '.join(dict.fromkeys(record['data'] for record in records))}.",
         f"Same for all rows: {', '.join(f'{k} {v}' for k, v in same.items() if k not in hidden)}.",
     ]
-
-
-def write(table, name, head, results, payload, sections="", figures=None):
-    """Writes ``<name>.md``, ``<name>.json`` and ``<name>_<figure>.png`` into ``--out``.
-
-    Args:
-        head: paragraphs above the table.
-        results: `Result` by row key; a row without one was not run.
-        payload: what the JSON holds besides the cells.
-        sections: markdown below the table.
-        figures: matplotlib figures by name.
-
-    Returns:
-        The table as plain text, for a terminal.
-    """
-    out, figures = Path(FLAGS.out), figures or {}
-    footnotes, rows, page, terminal = {}, [], [], []
-    for row in table.rows:
-        result = results.get(row.key, Result({}, ("Not run.",)))
-        notes = [note for note in (row.note, *result.notes) if note]
-        marks = sorted(footnotes.setdefault(note, len(footnotes) + 1) for note in notes)
-        title = row.title + (f" [{','.join(map(str, marks))}]" if marks else "")
-        page.append([title, *_cells(table, row, result, intervals=True)])
-        terminal.append([title, *_cells(table, row, result, intervals=False)])
-        rows.append({"row": row.title, "paper": row.paper, "ours": result.cells or None, "notes": notes})
-    below = [*(f"[{number}] {note}" for note, number in footnotes.items()), *table.notes]
-    page, terminal = (
-        pd.DataFrame(lines, columns=["", *(c.title for c in table.columns)]) for lines in (page, terminal)
-    )
-    for key, figure in figures.items():
-        overlay.save(figure, out / f"{name}_{key}.png", dpi=100)
-    links = [f"![{key}]({name}_{key}.png)" for key in figures]
-    blocks = [
-        f"# {table.title}",
-        *head,
-        statistics.markdown(page),
-        "  \n".join(below),
-        sections.strip(),
-        *links,
-    ]
-    with atomic_file(out / f"{name}.md", "w") as file:
-        file.write("\n\n".join(block for block in blocks if block) + "\n")
-    with atomic_file(out / f"{name}.json", "w") as file:
-        file.write(_json_lines({"title": table.title, "rows": rows, **payload}))
-    widths = [max(map(len, [title, *terminal[title]])) for title in terminal]
-    lines = [[*terminal.columns], *terminal.to_numpy().tolist()]
-    grid = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-    return "\n".join([table.title, *(["each cell: paper / ours"] * table.has_paper), "", grid, "", *below])
-
-
-def _cells(table, row, result, intervals):
-    """The cells of a row as text."""
-    for column in table.columns:
-        text = _format(column, result.cells.get(column.key), intervals)
-        yield f"{row.paper.get(column.key, '–')} / {text}" if table.has_paper else text
-
-
-def _format(column, cell, intervals):
-    if cell is None or cell["mean"] is None:
-        return "–"
-    cell = {name: None if value is None else np.multiply(value, column.scale) for name, value in cell.items()}
-    if not intervals:
-        return column.form.format(cell["mean"])
-    interval = " ({} to {})".format(*map(column.form.format, cell["interval"])) if cell["interval"] is not None else ""
-    return statistics.shown(cell, column.form) + interval
-
-
-def _json_lines(payload):
-    """JSON, a line for each key and each item of a list, so that diffs stay readable; NaN, unknown to JSON, is null."""
-    lines = []
-    for key, value in json.loads(json.dumps(payload), parse_constant=lambda _: None).items():
-        items = ",\n".join(f"  {json.dumps(item)}" for item in value)
-        lines.append(f" {json.dumps(key)}: " + (f"[\n{items}\n ]" if isinstance(value, list) else json.dumps(value)))
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def key(deciding):
-    """The name of a run's folder: a digest of all that decides its result."""
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def decides(settings, train):
-    """All that decides the result of a run: data and weights by content, not by name. No network is asked."""
-    folder, given = data.resolve(settings["data"]), settings["weights"]
-    if given not in ("imagenet", "none") and not Path(given).is_file():
-        raise FileNotFoundError(f"{given}: expected --weights to be imagenet, none or a file. Received: no such file")
-    file = weights.local(backbones.spec_of(settings["backbone"]).files) if given == "imagenet" else Path(given)
-    digests = {"data": _digest_of_data(folder), "weights": _digest(file) or given}
-    return {**settings, **digests, "versions": _versions(), "code": code_version(_module(train))}
-
-
-@functools.cache
-def _digest_of_data(folder):
-    return key([
-        (s.path.relative_to(folder).as_posix(), s.label, s.kind, _digest(s.path), _digest(s.mask))
-        for s in inputs.load(folder).samples
-    ])  # fmt: skip
-
-
-def _digest(path):
-    """SHA-256 of a file; None if it is missing or unreadable, which a run leaves out too."""
-    return sha256(path) if path and path.is_file() and os.access(path, os.R_OK) else None
-
-
-def _versions():
-    return {name: importlib.metadata.version(name) for name in LIBRARIES}
-
-
-def _module(function):
-    """The module of a function, also in the script that ``python -m`` runs."""
-    name = function.__module__
-    return sys.modules[name].__spec__.name if name == "__main__" else name
-
-
-@functools.cache
-def code_version(module):
-    """Digest of the code of a module and of all it imports from `fsad` and `experiments`.
-
-    Of the syntax trees without docstrings: rewording or reformatting keeps finished runs, changing what is computed
-    does not, and what a run never imports does not matter.
-    """
-    trees, names = {}, [module]
-    while names:
-        name = names.pop()
-        base = ROOT.parent / name.replace(".", "/")
-        path = next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
-        if path is None or name in trees:
-            continue
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-                node.body[0].value.value = ""
-        trees[name] = ast.dump(tree)
-    return key(trees)
-
-
-def machine():
-    """Processor, cores and system, such as ``"AMD EPYC, 2 cores, Linux"``."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{(models or [platform.machine()])[0]}, {os.cpu_count()} cores, {platform.system()}"

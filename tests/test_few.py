@@ -1,7 +1,7 @@
 import numpy as np
 
 from experiments.ablations import few
-from experiments.runner import Row
+from experiments.page import Row
 from fsad import inputs, splits
 from fsad.images import write_image
 

@@ -8,8 +8,7 @@ from absl.testing import flagsaver
 from matplotlib.figure import Figure
 
 from experiments import data, figures, runner, statistics
-from experiments.runner import Column, Result, Row, Table
-from fsad import synthetic
+from experiments.page import Column, Result, Row, Table
 from fsad.weights import WeightsError
 
 TABLE = Table(
@@ -134,78 +133,10 @@ def test_missing_weights_of_imagenet_are_random_ones_and_said_to_be(call, monkey
     runner._has_weights.cache_clear()
 
 
-def write(tmp_path, results, table=TABLE, **options):
-    with flagsaver.flagsaver():
-        flags.FLAGS(["test", f"--out={tmp_path}"])
-        return runner.write(table, "t", ["How."], results, {"command": "c", "runs": [float("nan")]}, **options)
-
-
-RESULT = Result({"accuracy": {"mean": 0.5, "sd": 0.01, "interval": [0.4, 0.6]}, "auroc": statistics.spread([0.25])})
-
-
-def test_paper_and_ours_stand_in_one_cell_with_footnotes(tmp_path):
-    shown = write(tmp_path, {"a": dataclasses.replace(RESULT, notes=("2 draws.",))}, figures={"roc": Figure()})
-    page = (tmp_path / "t.md").read_text()
-    assert "| First [1,2] | 90.0% / 50.0% ± 1.0% (40.0% to 60.0%) | 0.9 / 0.250 |" in page
-    assert "| Second [3] | 80.0% / – | – / – |" in page
-    assert "[1] As printed.  \n[2] 2 draws.  \n[3] Not run.  \nAll made up.\n\n![roc](t_roc.png)\n" in page
-    assert "First [1,2] 90.0% / 50.0% 0.9 / 0.250" in " ".join(shown.split())
-    written = json.loads((tmp_path / "t.json").read_text())
-    assert written["rows"][0]["ours"]["auroc"]["mean"] == 0.25 and written["rows"][1]["ours"] is None
-    assert written["runs"] == [None]  # JSON has no NaN
-    assert (tmp_path / "t_roc.png").is_file()
-
-
-def test_a_study_of_our_own_shows_ours_alone(tmp_path):
-    own = dataclasses.replace(TABLE, rows=tuple(dataclasses.replace(row, paper={}) for row in TABLE.rows))
-    assert "paper" not in write(tmp_path, {"a": RESULT}, own)
-    assert "| 50.0% ± 1.0% (40.0% to 60.0%) | 0.250 |" in (tmp_path / "t.md").read_text()
-
-
 def test_test_images_of_one_draw_are_written_once():
     one, other = {"test": {"path": ["a"]}, "seed": 0}, {"test": {"path": ["b"]}}
     shared = runner._share_tests([one, other, {**one, "seed": 1}, {"seed": 2}])
     assert shared == [one, other, {"test": {"as in run": 0}, "seed": 1}, {"seed": 2}]
-
-
-def test_a_run_is_another_when_anything_that_decides_it_is(tmp_path):
-    folder = synthetic.write(tmp_path / "set", "metal", good=4, defective=1, size=64)
-    settings = {"data": str(folder), "backbone": "vgg19", "weights": "none", "seed": 0}
-
-    def key(**changes):
-        runner._digest_of_data.cache_clear()
-        return runner.key(runner.decides({**settings, **changes}, train))
-
-    first = key()
-    assert key(data=f"{tmp_path}/./set") == first  # the name does not matter
-    (tmp_path / "w.h5").write_bytes(b"one")
-    one = key(weights=str(tmp_path / "w.h5"))
-    (tmp_path / "w.h5").write_bytes(b"two")
-    assert len({first, one, key(weights=str(tmp_path / "w.h5")), key(seed=1)}) == 4
-    image = folder / "train/good/000.png"
-    pixels = bytearray(image.read_bytes())
-    pixels[-20] ^= 1  # of the same size
-    image.write_bytes(pixels)
-    assert key() != first
-
-
-def test_the_code_version_is_of_what_a_run_computes(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "ROOT", tmp_path / "experiments")
-    for folder in ("fsad", "experiments"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "experiments" / "paper.py").write_text("import numpy\nfrom fsad import a\n")
-    (tmp_path / "fsad" / "a.py").write_text("from fsad.b import f\n")
-
-    def version(b='def f():\n    "A."\n    return 1\n', other=""):
-        for name, text in (("b", b), ("other", other)):
-            (tmp_path / "fsad" / f"{name}.py").write_text(text)
-        runner.code_version.cache_clear()
-        return runner.code_version("experiments.paper")
-
-    first = version()
-    assert version(b='# why\ndef f():\n  "B."\n  return 1\n') == first
-    assert version(b='def f():\n    "A."\n    return 2\n') != first
-    assert version(other="x = 1\n") == first  # a run never imports it
 
 
 def test_figures_are_of_the_first_draw_and_name_trials(call, tmp_path, monkeypatch):

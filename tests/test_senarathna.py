@@ -8,7 +8,8 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import data, figures, runner
-from experiments.runner import Row, Run
+from experiments.page import Row
+from experiments.runner import Run
 from experiments.senarathna import figures as paper_figures
 from experiments.senarathna import report, run, table1, table3
 from fsad import backbones, metrics, synthetic

@@ -1,7 +1,7 @@
 import numpy as np
 
 from experiments import statistics
-from experiments.runner import Row
+from experiments.page import Row
 
 
 def test_a_cell_is_mean_and_spread_of_what_is_defined():

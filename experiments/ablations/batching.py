@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments import runner
 from experiments.ablations import margin
-from experiments.runner import Row
+from experiments.page import Row, machine
 from experiments.statistics import section
 from experiments.takimoto import tables
 from experiments.takimoto.run import check, estimate, train
@@ -52,7 +52,7 @@ def report(runs):
         for record in records:
             counts = {"updates": steps, "images through the network": images}
             costs.append({"": row.title, **counts, "seconds of training": record["training_seconds"]})
-    text = f"Seconds include tracing, on {runner.machine()}."
+    text = f"Seconds include tracing, on {machine()}."
     return results, f"{section('What it costs', text, costs, names=3)}\n\n{sections}", figures
 
 

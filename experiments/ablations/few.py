@@ -22,7 +22,7 @@ import tensorflow as tf
 from experiments import data, runner, statistics
 from experiments.ablations import baselines
 from experiments.ablations.baselines import read
-from experiments.runner import Column, Result, Row, Table
+from experiments.page import Column, Result, Row, Table
 from experiments.statistics import section
 from fsad import evaluation, metrics, recipes, scoring, siamese, thresholds
 

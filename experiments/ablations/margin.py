@@ -10,7 +10,7 @@ normal; and only from 2 on does the attention map find the defects.
 """
 
 from experiments import runner
-from experiments.runner import Row, Table
+from experiments.page import Row, Table
 from experiments.takimoto import tables
 from experiments.takimoto.run import SETTINGS, check, estimate, train
 

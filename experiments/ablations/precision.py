@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from experiments import data, runner
-from experiments.runner import Column, Result, Row, Table
+from experiments.page import Column, Result, Row, Table
 from experiments.statistics import spread
 from fsad import metrics
 from fsad.detector import Detector

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from experiments import data, runner
 from experiments.benchmarks.speed import write
+from experiments.page import machine
 from experiments.statistics import markdown
 from fsad import export, metrics, splits
 from fsad.detector import Detector
@@ -75,7 +76,7 @@ def main(_):
     table = markdown(pd.DataFrame(lines))
     text = [
         "# A detector scores the same wherever it runs",
-        f"Written by `python -m experiments.benchmarks.exports --data={name}` on {runner.machine()}. One detector "
+        f"Written by `python -m experiments.benchmarks.exports --data={name}` on {machine()}. One detector "
         f"(seed {FLAGS.seed}, {detector.recipe}, weights {detector.fitted.weights}, 16 good and 8 defective images), "
         f"{len(labels)} images of held-out parts, scores around its threshold of {limit:.4f}.",
         f"Data: {data.describe(dataset)}.",

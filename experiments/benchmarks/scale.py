@@ -19,6 +19,7 @@ from tqdm import tqdm
 from experiments import data, runner
 from experiments.benchmarks import race
 from experiments.benchmarks.speed import write
+from experiments.page import machine
 
 RESULTS = runner.ROOT / "results" / "benchmark_scale.json"
 IMAGES, REFERENCES = 100, 100  # of the curves over references, and over images
@@ -135,7 +136,7 @@ def main(_):
     from fsad.explain import overlay
 
     out, limit = Path(flags.FLAGS.json), flags.FLAGS.max
-    result = {"machine": runner.machine(), "curves": {curve: [] for curve in CURVES}}
+    result = {"machine": machine(), "curves": {curve: [] for curve in CURVES}}
     data.resolve("synthetic-metal")
     points = [(curve, 10**k) for curve, (_, most) in CURVES.items() for k in range(6) if 10**k <= min(most, limit)]
     for curve, number in tqdm(points, unit="point"):

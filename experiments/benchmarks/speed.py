@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from experiments import data, runner
 from experiments.benchmarks import limits, race, scoring
+from experiments.page import machine
 from fsad.files import atomic_file
 
 RESULTS = runner.ROOT / "results" / "benchmark_speed.json"
@@ -223,7 +224,7 @@ def main(_):
         paths = [str(path) for path in sorted(Path(images).glob("test/*/*.png"))[:64]]
         best = race.alone(limits.measure)
         race.alone(scoring.prepare, str(images), folder)
-        result |= {"machine": runner.machine(), "training": best.pop("training"), "limits": best}
+        result |= {"machine": machine(), "training": best.pop("training"), "limits": best}
         for key in chosen:
             rows = (
                 start_up(folder, paths, 3 if options.quick else 7)

@@ -23,7 +23,7 @@ import cv2
 import keras
 import numpy as np
 
-from experiments import data, runner
+from experiments import data, digests
 from fsad import inputs, pairs, scoring, siamese, splits, training
 from fsad.evaluation import pixel_auroc
 from fsad.explain.boxes import Box, bounding_box, crop
@@ -72,7 +72,7 @@ def check(settings):
 
 def models_folder(settings):
     """The folder of a run's three models, named like that of its record."""
-    return data.CACHE / "livieris" / runner.key(runner.decides(settings, train))
+    return data.CACHE / "livieris" / digests.key(digests.decides(settings, train))
 
 
 def train(settings, on_epoch=lambda loss: None):

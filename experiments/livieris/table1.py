@@ -20,7 +20,7 @@ from absl import flags
 
 from experiments import runner, statistics
 from experiments.livieris.run import SETTINGS, WAYS, check, train
-from experiments.runner import Column, Result, Row, Table
+from experiments.page import Column, Result, Row, Table, machine
 from experiments.statistics import section
 from fsad import metrics
 from fsad.recipes.livieris import VARIANTS
@@ -103,7 +103,7 @@ def report(runs):
         "What cropping changes",
         "Accuracy and AUC of scores: difference to the original images, on the same test pairs. Cropped: fraction of "
         "the images that were similar enough to their partner. Area: mean fraction of a cropped test image in its box. "
-        f"Seconds: of the training, features included, on {runner.machine()}, by the clock.",
+        f"Seconds: of the training, features included, on {machine()}, by the clock.",
         [{**title, "way": way, **_change(record, way)} for title, record in sets for way in WAYS[1:]],
         names=2,
     )

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay, roc_curve
 
 from experiments import runner, statistics
+from experiments.page import Result, machine
 from experiments.senarathna.run import RATES, rates
 from experiments.statistics import plus_minus, section, spread
 from fsad import metrics, scoring
@@ -54,8 +55,8 @@ def scores(runs):
 
 def costs(runs):
     """Results of a table about time and size."""
-    machine = f"Ours on: {runner.machine()}."
-    return {row.key: runner.Result(_costs(r), (_note(r), machine)) for row, r in runner.by_row(runs)}, "", {}
+    where = f"Ours on: {machine()}."
+    return {row.key: Result(_costs(r), (_note(r), where)) for row, r in runner.by_row(runs)}, "", {}
 
 
 def draw_of(record, reduction=REDUCTION, threshold=THRESHOLD):
@@ -75,7 +76,7 @@ def _result(records):
     undefined = dict(zip(KEYS, np.isnan(values).sum(0), strict=True))
     notes = [f"{k.capitalize()} is undefined in {n} of {len(records)} (nothing was called same)."
              for k, n in undefined.items() if n]  # fmt: skip
-    return runner.Result({**cells, **_costs(records)}, (_note(records), *notes))
+    return Result({**cells, **_costs(records)}, (_note(records), *notes))
 
 
 def _costs(records):

@@ -21,7 +21,7 @@ Differences from the paper:
 
 from experiments import runner
 from experiments.data import check_shots
-from experiments.runner import Column, Row, Table
+from experiments.page import Column, Row, Table
 from experiments.senarathna import report
 from experiments.senarathna.run import SETTINGS, train
 

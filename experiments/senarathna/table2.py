@@ -15,7 +15,7 @@ import dataclasses
 
 from experiments import runner
 from experiments.data import check_shots
-from experiments.runner import Column, Table
+from experiments.page import Column, Table
 from experiments.senarathna import report, table1
 from experiments.senarathna.run import train
 

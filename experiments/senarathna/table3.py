@@ -10,7 +10,7 @@ whose differences from the paper are the same.
 
 from experiments import runner
 from experiments.data import check_shots
-from experiments.runner import Column, Row, Table
+from experiments.page import Column, Row, Table
 from experiments.senarathna import report
 from experiments.senarathna.run import SETTINGS, train
 

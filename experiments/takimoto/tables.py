@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from experiments import runner, statistics
-from experiments.runner import Column, Result, Row, Table
+from experiments.page import Column, Result, Row, Table
 from experiments.statistics import section
 from experiments.takimoto.run import SETTINGS, check, estimate, train
 from fsad import metrics
