@@ -10,12 +10,13 @@ def test_help_and_mistakes_start_nothing_heavy(tmp_path):
     """A mistake in a path, flag or output folder is answered before TensorFlow is imported."""
     (tmp_path / "thesis.txt").write_text("years of work")
     calls = [["--help"], ["fit", "--help"], ["score", "nowhere", "x.png"], ["fit", "--good=x*.png", "--out=d"],
+             ["fit", "--good=nowhere", "--out=d"],
              ["fit", f"--good={tmp_path}", f"--out={tmp_path}"], ["info", str(tmp_path)], ["check", "nowhere"],
              ["explain", "d", "nowhere.png", "--out=e.png"], ["inspect", "d", "x", f"--report={tmp_path}"]]  # fmt: skip
     script = "import sys; from fsad import cli; print([cli.main(call) for call in %r]);" % calls  # noqa: UP031
     script += "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == str([0, 0] + [2] * 7)
+    assert done.stdout.splitlines()[-1] == str([0, 0] + [2] * 8)
     assert "Traceback" not in done.stderr and "fsad score: nowhere: expected the folder of a saved" in done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 100
 

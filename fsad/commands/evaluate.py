@@ -15,11 +15,9 @@ def add_arguments(parser):
 
 
 def run(options):
-    from fsad import inputs
-
     if options.json:
         shared.check_output(options.json)
-    samples = inputs.find(options.folder)
+    samples = shared.find(options.folder)
     detector = shared.load(options.detector)
     from fsad import evaluation
     from fsad.files import atomic_file

@@ -23,9 +23,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from fsad import inputs
-
-    samples = inputs.find(options.images) if options.images else None
+    samples = shared.find(options.images) if options.images else None
     if options.int8 and options.format != "litert":
         raise ValueError(f"Expected --int8 with --format=litert only. Received: {options.format}")
     if options.format == "saved_model":

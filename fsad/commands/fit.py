@@ -62,8 +62,8 @@ def run(options):
         raise FileNotFoundError(f"{options.weights}: expected imagenet, none or a weights file. Received: no such file")
     # What cannot be read or written is better known now.
     storage.check_writable(options.out)
-    good = inputs.find(options.good)
-    defect = inputs.find(options.defect) if options.defect else None
+    good = shared.find(options.good)
+    defect = shared.find(options.defect) if options.defect else None
     inspected = inputs.find(options.inspect) if options.inspect else []
     if options.report:
         shared.check_output(options.report)

@@ -80,6 +80,17 @@ def quiet():
             os.close(before)
 
 
+def find(paths):
+    """`fsad.inputs.find`, where a named path that does not exist is a mistake, told before TensorFlow is started."""
+    from fsad import inputs
+
+    samples = inputs.find(paths)
+    for sample in samples:
+        if not (sample.path.exists() or sample.path.is_symlink()):  # reading a broken link says so
+            raise FileNotFoundError(f"{sample.path}: expected {PATHS}. Received: no such file or folder")
+    return samples
+
+
 def load(folder):
     """A saved detector. What is wrong with its files is said before TensorFlow is started."""
     from fsad import storage
