@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import fsad
 from fsad import evaluation, fitting, inputs, recipes, scoring, siamese, storage, thresholds
-from fsad.explain import attention, gradcam, overlay, saliency
+from fsad.explain import methods
 from fsad.export import runtime as runtimes
 from fsad.fitted import Fitted, Options
 from fsad.images import ImageError, resize
@@ -118,9 +118,7 @@ class Detector:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the explanation methods, the best for this detector first."""
-        if siamese.distance_layer(self.model)[0].gives_map:
-            return ("patches", "saliency", "gradcam")
-        return (*(("attention",) if attention.has_attention(self.model) else ()), "saliency", "gradcam")
+        return methods.available(self.model)
 
     def compare(self, batch) -> Comparison:
         """Images ``(B, side, side, 3)`` in [0, 255], any dtype -> their comparison with the references, as tensors.
@@ -209,17 +207,16 @@ class Detector:
             ValueError: not one image, or a method this detector does not have.
             fsad.images.ImageError: the image cannot be read.
         """
-        methods = self.methods
-        if method is not None and method not in methods:
-            raise ValueError(f"Expected a method among {', '.join(methods)}. Received: {method!r}")
+        if method is not None and method not in self.methods:
+            raise ValueError(f"Expected a method among {', '.join(self.methods)}. Received: {method!r}")
         samples = inputs.find(given)
         if len(samples) != 1:
             raise ValueError(f"Expected one image to explain. Received: {len(samples)}")
         (prediction,) = self.stream(samples, details=True)
         if prediction.error:
             raise ImageError(prediction.name, prediction.error)
-        if method is not None and method != methods[0]:
-            anomaly_map = self._explained(method, resize(prediction.image, self.side))
+        if method is not None and method != self.methods[0]:
+            anomaly_map = methods.anomaly_map(self._known(), method, resize(prediction.image, self.side))
             prediction = dataclasses.replace(prediction, anomaly_map=anomaly_map)
         return prediction
 
@@ -229,10 +226,7 @@ class Detector:
         Patch distances are on one scale for all images: 0.5 is the threshold, so that good images stay
         dark. The others have no such scale; each image's own 99.5th percentile becomes 1.
         """
-        if (method or self.methods[0]) != "patches":
-            return overlay.normalize(prediction.anomaly_map)
-        low, high = self._known().map_range
-        return np.clip((prediction.anomaly_map - low) / (high - low), 0, 1)
+        return methods.for_display(self._known(), prediction.anomaly_map, method or self.methods[0])
 
     def evaluate(self, given, progress: bool = True) -> dict:
         """Metrics on labelled images; see `fsad.evaluation.evaluate`."""
@@ -263,7 +257,8 @@ class Detector:
         anomaly_map = None
         if details:
             anomaly_map = outputs.get("anomaly_map")
-            anomaly_map = self._explained(self.methods[0], reading.resized) if anomaly_map is None else anomaly_map
+            if anomaly_map is None:
+                anomaly_map = methods.anomaly_map(self.fitted, self.methods[0], reading.resized)
         return Prediction(
             reading.sample,
             score=score,
@@ -274,13 +269,6 @@ class Detector:
             image=reading.image,
             signature=reading.signature,
         )
-
-    def _explained(self, method, image):
-        fitted = self._known()
-        if method == "attention":
-            return attention.attention_maps(fitted.model, image[None])[0]
-        maps = gradcam.score_maps if method == "gradcam" else saliency.saliency_maps
-        return maps(fitted.model, image[None], fitted.references, reduction=fitted.reduction)[0]
 
 
 def load(folder) -> Detector:

@@ -1,0 +1,35 @@
+"""The explanation methods by name: which a detector has, the anomaly map that each gives, and how to show it."""
+
+import numpy as np
+
+from fsad import siamese
+from fsad.explain import attention, gradcam, overlay, saliency
+
+
+def available(model):
+    """Names of the methods a two-input model has, the best for it first."""
+    if siamese.distance_layer(model)[0].gives_map:
+        return ("patches", "saliency", "gradcam")
+    return (*(("attention",) if attention.has_attention(model) else ()), "saliency", "gradcam")
+
+
+def anomaly_map(fitted, method, image):
+    """The anomaly map of one image by any method but ``"patches"``, whose map comes with the score.
+
+    Args:
+        fitted: a `fsad.fitted.Fitted`.
+        method: a name from `available`.
+        image: uint8 RGB ``(side, side, 3)``.
+    """
+    if method == "attention":
+        return attention.attention_maps(fitted.model, image[None])[0]
+    maps = gradcam.score_maps if method == "gradcam" else saliency.saliency_maps
+    return maps(fitted.model, image[None], fitted.references, reduction=fitted.reduction)[0]
+
+
+def for_display(fitted, values, method):
+    """An anomaly map in [0, 1]; see `fsad.Detector.display_map`."""
+    if method != "patches":
+        return overlay.normalize(values)
+    low, high = fitted.map_range
+    return np.clip((values - low) / (high - low), 0, 1)
