@@ -7,12 +7,22 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fsad import inputs, splits, synthetic
+from fsad import colours, inputs, splits, synthetic
 from fsad.images import read_mask, resize
 
 CACHE = Path(__file__).parent / ".cache"
 SYNTHETIC = {f"synthetic-{t}": functools.partial(synthetic.write, texture=t) for t in synthetic.TEXTURES}
 SYNTHETIC["synthetic-flowers"] = synthetic.write_flowers
+# What is known of data sets by the name of their folder: `fsad.inputs.load`'s pattern and arguments of
+# `fsad.splits.sample_shots`. KolektorSDD has some forty items of up to eight faces, and all good ones are in train/.
+# Neighbouring cells of ELPV are of one solar module: those of one hundred stay together. The toy figures stand in a
+# fixed camera and pass for near-duplicates.
+KNOWN = {
+    "kolektorsdd": {"group_pattern": r"kos\d+", "pooled": True, "distinct": False},
+    "aws_alien": {"group_pattern": ".+"},
+    "elpv_mono": {"group_pattern": r"cell\d\d", "distinct": False},
+}
+DEFAULTS = {"group_pattern": None, "pooled": False, "distinct": True}
 
 
 def resolve(name):
@@ -53,12 +63,17 @@ def drawn(name):
     return name not in SYNTHETIC or (CACHE / "data" / synthetic.version() / name).is_dir()
 
 
+def known(name):
+    """The settings of `DEFAULTS` for a data set, by the name of its folder."""
+    return {**DEFAULTS, **KNOWN.get(Path(name).name, {})}
+
+
 @functools.lru_cache(maxsize=4)
-def load(name):
-    """The data set with near-duplicate groups, read once per process."""
-    dataset = inputs.load(resolve(name))
+def load(name, group_pattern=None):
+    """The data set with the groups of near-duplicates and of a pattern (`fsad.inputs.load`), read once per process."""
+    dataset = inputs.load(resolve(name), group_pattern)
     with tqdm(total=len(dataset.samples), desc=f"reading {name}", unit="image", leave=False) as bar:
-        dataset = inputs.with_groups(dataset, progress=bar.update)
+        dataset = inputs.with_groups(dataset, progress=bar.update, trusted=group_pattern is not None)
     for path, reason in dataset.skipped[:10]:
         tqdm.write(f"left out: {path.relative_to(dataset.folder)}: {reason}")
     if len(dataset.skipped) > 10:
@@ -66,19 +81,32 @@ def load(name):
     return dataset
 
 
-def describe(dataset):
-    """One line on a data set for a table; synthetic images are called so."""
-    return ("synthetic images, " if synthetic.is_synthetic(dataset.folder) else "") + dataset.summary()
+def of(settings):
+    """The data set of a run's settings."""
+    return load(settings["data"], settings["group_pattern"])
+
+
+def describe(dataset, settings=DEFAULTS):
+    """One line on a data set for a table; synthetic images are called so, and pooled ones."""
+    drawn = "synthetic images, " if synthetic.is_synthetic(dataset.folder) else ""
+    pooled = ", good images of train/ and test/ pooled" * (settings["pooled"] and dataset.layout == "MVTec AD")
+    return drawn + dataset.summary() + pooled
+
+
+def told_by_colour(dataset):
+    """What six colour numbers alone tell apart (`fsad.colours`), as text such as ``"good from defective 0.52"``."""
+    found = colours.confounds(dataset).items()
+    return ", ".join(f"{what} {'–' if area is None else format(area, '.2f')}" for what, area in found)
 
 
 def check_shots(settings):
     """Raises FileNotFoundError or ValueError for settings that `shots` cannot be drawn with."""
-    shots(load(settings["data"]), settings, np.random.default_rng(0))
+    shots(of(settings), settings, np.random.default_rng(0))
 
 
 def shots(dataset, settings, rng, test_good=None):
     """`fsad.splits.sample_shots` with the settings of a table, in which 0 test images per class means all."""
-    roles = {name: settings[name] for name in ("anchors", "good", "defective", "hold_out")}
+    roles = {name: settings[name] for name in ("anchors", "good", "defective", "hold_out", "pooled", "distinct")}
     return splits.sample_shots(
         dataset, rng, **roles, test_per_class=settings["test_per_class"] or None, test_good=test_good
     )

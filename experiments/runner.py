@@ -30,6 +30,10 @@ flags.DEFINE_list("rows", None, "keys of the rows to run; all by default")
 flags.DEFINE_integer("draws", None, "draws of the data for each row", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "seed of the first draw; draw k uses seed + k", lower_bound=0)
 flags.DEFINE_enum("precision", "auto", ["auto", "float32", "mixed_bfloat16"], "arithmetic of training")
+flags.DEFINE_string("group_pattern", None, "a regular expression: the name of the part in the path of an image, where "
+                    "several images show one part")  # fmt: skip
+flags.DEFINE_bool("pooled", None, "MVTec AD layout: draw good images from train/ and test/ together; by default they "
+                  "are trained on from train/ and tested on from test/")  # fmt: skip
 flags.DEFINE_bool("dry_run", False, "list the runs, and which are finished, and stop")
 flags.DEFINE_string("out", str(ROOT / "results"), "folder for the page and its figures")
 flags.DEFINE_string("cache", str(ROOT / ".cache" / "runs"), "folder of finished runs")
@@ -41,7 +45,7 @@ SETTINGS = ("epochs", "backbone", "weights", "distance", "hold_out", "test_per_c
 flags.DEFINE_integer("epochs", None, "training epochs", lower_bound=1)
 flags.DEFINE_string("backbone", None, "name of the backbone")
 flags.DEFINE_string("weights", None, "backbone weights: imagenet, none, or a file")
-flags.DEFINE_enum("distance", None, ["l1", "euclidean", "cosine"], "distance between embeddings")
+flags.DEFINE_enum("distance", None, ["l1", "euclidean", "cosine", "learnable"], "distance between embeddings")
 flags.DEFINE_string("hold_out", None, "a defect type that is tested and never trained on")
 flags.DEFINE_integer("test_per_class", None, "test images per class at most; 0: all that balance allows", lower_bound=0)
 flags.DEFINE_integer("side", None, "side of the images in pixels", lower_bound=32)
@@ -114,7 +118,8 @@ def remake(table, train, report, check=lambda settings: None, estimate=None):
         result = results.get(key, Result({}))
         results[key] = Result(result.cells, tuple(dict.fromkeys((*result.notes, note))))
     given = [FLAGS[k].serialize() for k in FLAGS if FLAGS[k].present and k not in ("out", "cache")]
-    command = " ".join([f"python -m {getattr(sys.modules['__main__'].__spec__, 'name', table.name)}", *given])
+    module = getattr(sys.modules["__main__"].__spec__, "name", table.name).removesuffix(".__main__")
+    command = " ".join([f"python -m {module}", *given])
     records = [run.load()[0] for run in {run.folder: run for run in runs}.values()]  # rows may share a run
     payload = {"command": command, "versions": digests.versions(), "code": code, "runs": _share_tests(records)}
     name = output_name(table, runs, command)
@@ -159,6 +164,8 @@ def _settings(table, row, k):
     settings["precision"] = training.fast_precision() if FLAGS.precision == "auto" else FLAGS.precision
     if FLAGS.data:
         settings["data"] = FLAGS.data[k if len(FLAGS.data) > 1 else 0]
+    settings |= data.known(settings["data"])
+    settings |= {name: FLAGS[name].value for name in ("group_pattern", "pooled") if FLAGS[name].present}
     if settings["weights"] == "imagenet" and not _has_weights(settings["backbone"], download=not FLAGS.dry_run):
         settings["weights"] = "none"
     return settings
@@ -225,7 +232,7 @@ def make(runs, train):
 
 
 def _make(run, train, title):
-    data.load(run.settings["data"])  # before the bar of the run, since it draws one of its own
+    data.of(run.settings)  # before the bar of the run, since it draws one of its own
     keras.backend.clear_session()  # frees the model of the previous run
     epochs = run.settings["epochs"] * run.settings.get("trainings", 1)
     with tqdm(total=epochs, desc=title, unit="epoch") as bar:
@@ -238,6 +245,19 @@ def _make(run, train, title):
     with atomic_folder(run.folder, "a finished run", "record.json") as folder:
         np.savez_compressed(folder / "arrays.npz", **arrays)
         (folder / "record.json").write_text(json.dumps({"settings": run.settings, **record}, indent=1))
+
+
+def recall(settings, train, cache=None):
+    """The record of one run, made if it is not finished yet: for a study that takes in the run of a table.
+
+    Args:
+        settings: all of them, as `plan` makes them; ``train``: as in `remake`.
+    """
+    folder = Path(cache or FLAGS.cache) / digests.key(digests.decides(settings, train))
+    run = Run(Row("", digests.module(train), {}), settings, folder)
+    if not run.finished:
+        _make(run, train, f"{settings['data']}, seed {settings['seed']}")
+    return run.load()[0]
 
 
 def by_row(runs):
@@ -278,7 +298,9 @@ def output_name(table, runs, command):
 
 def _head(table, runs, records, command):
     """The paragraphs above a table."""
-    hidden = ("data", "seed", *table.hidden_settings)
+    hidden = ("data", "seed", *data.DEFAULTS, *table.hidden_settings)
+    datasets = {run.settings["data"]: data.of(run.settings) for run in runs}
+    told = "; ".join(f"{dataset.folder.name}: {data.told_by_colour(dataset)}" for dataset in datasets.values())
     same = {k: v for k, v in runs[0].settings.items() if v is not None and all(r.settings[k] == v for r in runs)}
     cell = "the paper's value / ours: " if table.has_paper else ""
     return [
@@ -286,5 +308,6 @@ def _head(table, runs, records, command):
         "(95 % bootstrap interval over draws and test images). The interval of one draw is for that draw alone; that "
         "of a few draws is rather too narrow.",
         f"Data: {'; '.join(dict.fromkeys(record['data'] for record in records))}.",
+        f"What the mean and deviation of R, G and B of the whole image alone tell, AUROC in cross-validation: {told}.",
         f"Same for all rows: {', '.join(f'{k} {v}' for k, v in same.items() if k not in hidden)}.",
     ]

@@ -11,12 +11,14 @@ from keras import layers
 MAP, HIDDEN = "attention_map", "attention_relu"
 
 
-def insert(backbone, layer):
+def insert(backbone, layer, residual=False):
     """Inserts the attention mechanism behind a layer (table 2).
 
     Args:
         backbone: a functional model whose layers are not nested, as `fsad.backbones.build` makes it.
         layer: name of the layer whose output is attended to; every branch that starts there sees the product.
+        residual: with the map M and the features F, False passes on M F, True (1 + M) F, as in the attention branch
+            network (Fukui et al. 2019). Which one the paper means is in its figures 2 and 3, not in its text.
 
     Returns:
         A new model with the weights of ``backbone`` and the layers of the mechanism: ``attention_1``
@@ -33,7 +35,7 @@ def insert(backbone, layer):
 
     def call(operation, *args, **kwargs):
         out = operation(*args, **kwargs)
-        return _attended(out) if operation.name == layer else out
+        return _attended(out, residual) if operation.name == layer else out
 
     model = keras.models.clone_model(backbone, call_function=call)
     for source in backbone.layers:
@@ -42,8 +44,8 @@ def insert(backbone, layer):
     return model
 
 
-def _attended(maps):
-    """Feature maps times the attention map computed from them."""
+def _attended(maps, residual):
+    """Feature maps times the attention map computed from them, or that and the feature maps themselves."""
     channels = maps.shape[-1]
     x = layers.Conv2D(channels, 3, padding="same", name="attention_1")(maps)
     x = layers.Conv2D(channels, 3, padding="same", name="attention_2")(x)
@@ -52,7 +54,8 @@ def _attended(maps):
     x = layers.ReLU(name=HIDDEN)(layers.Conv2D(channels, 1, name="attention_3")(x))
     x = layers.BatchNormalization(momentum=0.9, name="attention_norm_4")(layers.Conv2D(1, 1, name="attention_4")(x))
     attention_map = layers.Activation("sigmoid", name=MAP)(x)
-    return layers.Multiply(name="attended")([maps, attention_map])
+    product = layers.Multiply(name="attended")([maps, attention_map])
+    return layers.Add(name="attended_residual")([maps, product]) if residual else product
 
 
 def branch(shape):

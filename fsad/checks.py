@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fsad import detector, duplicates, inputs
+from fsad import colours, detector, duplicates, inputs
 
 MAX_COMPARED = 200  # images of each label whose looks are compared
 MAX_LISTED = 10
 MIN_GOOD = 8
+TELLING = 0.9  # AUROC of six colour numbers from which on a folder is worth a second look
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,8 @@ class FolderReport:
     """``counts`` by kind; ``sizes``: (width, height) and how many; ``unreadable``: (name, reason); ``skipped``:
     (name, reason) of other files; ``same``: groups of names that show one image or part;
     ``across_labels``, ``across_sides``: those of them that lie in good and defective, in train and test;
-    ``suspicious``: (name, sentence); ``notes``: sentences."""
+    ``suspicious``: (name, sentence); ``colours``: (what, AUROC) that six colour numbers tell apart
+    (`fsad.colours.confounds`); ``notes``: sentences."""
 
     folder: str
     layout: str
@@ -33,6 +35,7 @@ class FolderReport:
     across_labels: tuple
     across_sides: tuple
     suspicious: tuple
+    colours: tuple
     notes: tuple
 
     @property
@@ -54,6 +57,7 @@ class FolderReport:
         lines += _block("groups are in train AND test", [", ".join(g[:4]) for g in self.across_sides])
         lines += _block("groups of images show one part, or are one image", [", ".join(g[:4]) for g in self.same])
         lines += _block("suspicious labels", [f"{name}: {why}" for name, why in self.suspicious])
+        lines += [_colour_line(*told) for told in self.colours]
         lines += list(self.notes)
         return "\n".join([*lines, "Fix these before fitting." if self.bad else "No blocking problems."])
 
@@ -77,7 +81,14 @@ def _block(title, lines):
     return [f"{len(lines)} {title}:", *(f"  {line}" for line in lines[:MAX_LISTED]), *more]
 
 
-def check(folder, progress=True):
+def _colour_line(what, area):
+    line = f"Mean and deviation of R, G and B alone tell {what} at AUROC {area:.2f}"
+    if area < TELLING:
+        return line
+    return f"{line}: check that both were photographed alike, or expect any score to measure the light too"
+
+
+def check(folder, progress=True, group_pattern=None):
     """Looks at every image of a folder.
 
     Labels are suspicious where looks and label disagree: good images that are far less like the other
@@ -87,6 +98,8 @@ def check(folder, progress=True):
     Args:
         folder: any folder of images; labels and sides are compared where `fsad.inputs` knows its layout.
         progress: show bars on standard error.
+        group_pattern: as in `fsad.inputs.load`. Images of one part may then be good and defective, but not in train
+            and test.
 
     Returns:
         A `FolderReport`.
@@ -97,10 +110,11 @@ def check(folder, progress=True):
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder of images. Received: no such folder")
-    dataset = inputs.look(folder)
+    dataset = inputs.look(folder, group_pattern)
     if not dataset.samples:
         raise FileNotFoundError(f"{folder}: expected a folder of images. Received: no image in it")
     readable, unreadable, sizes, signatures = [], [], collections.Counter(), []
+    numbers = []
     readings = inputs.read_ahead(dataset.samples, signatures=True)
     total = len(dataset.samples)
     for reading in tqdm(readings, desc="reading", total=total, unit="image", disable=not progress, leave=False):
@@ -110,18 +124,27 @@ def check(folder, progress=True):
         readable.append(reading.sample)
         sizes[reading.size] += 1
         signatures.append(reading.signature)
-    members = collections.defaultdict(list)
-    for sample, group in zip(readable, duplicates.groups(signatures), strict=True):
-        members[group].append(sample)
-    several = [_alternating(group) for group in members.values() if len(group) > 1]
-    labels = [{s.label for s in group} - {None} for group in several]
-    sides = [{Path(_name(s)).parts[0] for s in group} & {"train", "test"} for group in several]
+        numbers.append(reading.colours)
+    groups = duplicates.groups(signatures)
+    several = _several(readable, groups)
+    across_labels = [group for group in several if len({s.label for s in group} - {None}) > 1]
+    parts = duplicates.groups(signatures, known=[s.part for s in readable], trusted=True) if group_pattern else groups
+    across_sides = [g for g in _several(readable, parts) if {"train", "test"} <= {s.split for s in g}]
+    flagged = {s for group in (*across_labels, *across_sides) for s in group}
+    same = [group for group in several if not flagged.intersection(group)]
+    suspicious, notes = _suspicious(readable, progress, group_pattern)
+    told = {}
+    if dataset.layout not in (None, "classes"):
+        grouped = [dataclasses.replace(s, group=int(g)) for s, g in zip(readable, parts, strict=True)]
+        rows = [k for k, s in enumerate(grouped) if s.label is not None]
+        labelled = tuple(grouped[k] for k in rows)
+        told = colours.confounds(
+            dataclasses.replace(dataset, samples=labelled, colours=np.reshape(numbers, (-1, 6))[rows])
+        )
 
     def names(chosen):
-        return tuple([_name(s) for s in group] for group, yes in zip(several, chosen, strict=True) if yes)
+        return tuple([_name(s) for s in group] for group in chosen)
 
-    across_labels, across_sides = [len(s) > 1 for s in labels], [len(s) > 1 for s in sides]
-    suspicious, notes = _suspicious(readable, progress)
     return FolderReport(
         folder=str(folder),
         layout=dataset.layout or "unknown, so no labels",
@@ -129,10 +152,11 @@ def check(folder, progress=True):
         sizes=dict(sizes),
         unreadable=tuple(unreadable),
         skipped=tuple((Path(path).relative_to(folder).as_posix(), reason) for path, reason in dataset.skipped),
-        same=names([not a and not b for a, b in zip(across_labels, across_sides, strict=True)]),
+        same=names(same),
         across_labels=names(across_labels),
         across_sides=names(across_sides),
         suspicious=tuple(suspicious),
+        colours=tuple((what, area) for what, area in told.items() if area is not None),
         notes=tuple(notes),
     )
 
@@ -141,13 +165,21 @@ def _name(sample):
     return sample.path.relative_to(sample.folder).as_posix()
 
 
+def _several(samples, groups):
+    """The groups of more than one sample."""
+    members = collections.defaultdict(list)
+    for sample, number in zip(samples, groups, strict=True):
+        members[number].append(sample)
+    return [_alternating(group) for group in members.values() if len(group) > 1]
+
+
 def _alternating(group):
     """Good and defective in turn, so that the first few names show both."""
     sides = [[s for s in group if s.label == label] for label in dict.fromkeys(s.label for s in group)]
     return [s for turn in itertools.zip_longest(*sides) for s in turn if s]
 
 
-def _suspicious(samples, progress):
+def _suspicious(samples, progress, group_pattern):
     sides = {label: [s for s in samples if s.label == label] for label in (0, 1)}
     if not sides[0]:
         return [], ["No image is labelled good (a folder named good, ok or normal): skipping the label check."]
@@ -157,7 +189,7 @@ def _suspicious(samples, progress):
     level = logging.getLogger("fsad").level
     try:
         logging.getLogger("fsad").setLevel(logging.ERROR)  # its warnings are in this report
-        fitted = detector.Detector().fit(some[0], some[1] or None, progress).fitted
+        fitted = detector.Detector(group_pattern=group_pattern).fit(some[0], some[1] or None, progress).fitted
     except ValueError as error:
         return [], [*notes, f"Skipping the label check: {error}"]
     finally:

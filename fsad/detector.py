@@ -39,6 +39,9 @@ class Detector:
         folds: trainings that hold images out, to set the threshold of a recipe that is trained.
         seed: of every random draw.
         precision: of training, ``"float32"`` or ``"mixed_bfloat16"``; by `fsad.training.fast_precision` if None.
+        group_pattern: a regular expression that finds the name of the part in the path of an image
+            (`fsad.inputs.load`), where several images show one part from different sides: none of them vouches for
+            another when the threshold is set, and `evaluate` leaves out parts seen before.
         settings: of the recipe, such as ``backbone`` (a name or a Keras model, see `fsad.backbones.build`), ``layer``,
             ``weights``, ``side``, ``epochs``.
 
@@ -56,6 +59,7 @@ class Detector:
         folds: int = 4,
         seed: int = 0,
         precision: str | None = None,
+        group_pattern: str | None = None,
         **settings,
     ):
         if recipe not in recipes.RECIPES:
@@ -64,7 +68,7 @@ class Detector:
             raise ValueError(f"Expected max_references >= 1 and folds >= 0. Received: {max_references} and {folds}")
         self.recipe = recipe
         self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
-        self.options = Options(false_alarm_rate, miss_rate, max_references, folds, seed, precision)
+        self.options = Options(false_alarm_rate, miss_rate, max_references, folds, seed, precision, group_pattern)
         self.fitted: Fitted | None = None
         self._use_tensorflow()
 

@@ -95,7 +95,7 @@ def _best_correlation(first, second):
     return correlation[:, shifts][:, :, shifts].max((1, 2))
 
 
-def groups(signatures, threshold=THRESHOLD, known=None):
+def groups(signatures, threshold=THRESHOLD, known=None, trusted=False):
     """Group number of each image, int ``(N,)``: equal for near-duplicates and for chains of them.
 
     Args:
@@ -103,6 +103,8 @@ def groups(signatures, threshold=THRESHOLD, known=None):
         threshold: lowest correlation of near-duplicates.
         known: the part each image shows, as far as another source (a file name, say) tells, else None;
             images of one part are joined as well.
+        trusted: images whose part is known are joined by that alone. For parts that look so much alike in a fixed
+            camera that they pass for one photograph.
     """
     n = len(signatures)
     if not n:
@@ -110,6 +112,9 @@ def groups(signatures, threshold=THRESHOLD, known=None):
     index, similarity = pairs(signatures, threshold)
     if 4 <= n < 20 and np.bincount(_components(index, n)).max() > n / 2:
         index = index[similarity >= max(threshold, IDENTICAL)]
+    if trusted:
+        unknown = np.array([part is None for part in known], bool)
+        index = index[unknown[index].all(1)]
     first_of = {}
     same_part = [(first_of.setdefault(part, k), k) for k, part in enumerate(known or ()) if part is not None]
     return _components(np.concatenate([index, np.array(same_part, int).reshape(-1, 2)]), n)

@@ -17,7 +17,8 @@ def evaluate(detector, given, progress=True):
     """Image metrics with 95 % intervals; defective is the positive class, rates are at the detector's threshold.
 
     Images of a part that the detector was fitted with, recognised by near-duplicate signatures
-    (`fsad.duplicates`), are left out: a defect learned by heart proves nothing. Intervals come from a
+    (`fsad.duplicates`) or by the name of the part, are left out: a defect learned by heart proves nothing. Intervals
+    come from a
     bootstrap over parts (`fsad.metrics.interval`).
 
     Args:
@@ -33,7 +34,7 @@ def evaluate(detector, given, progress=True):
     Raises:
         ValueError: no labels, or not both good and defective images that can be used.
     """
-    samples = inputs.find(given)
+    samples = inputs.find(given, detector.options.group_pattern)
     labelled, where = [s for s in samples if s.label is not None], samples[0].folder or samples[0].name
     if not labelled:
         raise ValueError(
@@ -93,7 +94,12 @@ def seen_parts(detector, samples, signatures):
         ``(seen, groups)``: bool ``(n,)``, and the group of each image among these, int ``(n,)``.
     """
     fitted = detector.fitted.signatures
-    groups = duplicates.groups([*fitted, *signatures], known=[None] * len(fitted) + [s.group for s in samples])
+    parts = [record.get("part") for record in detector.fitted.training]  # detectors of earlier versions have none
+    groups = duplicates.groups(
+        [*fitted, *signatures],
+        known=parts + [s.part for s in samples],
+        trusted=detector.options.group_pattern is not None,
+    )
     hashes = {record["sha256"] for record in detector.fitted.training} - {None}
     same = [s.path is not None and s.path.is_file() and sha256(s.path) in hashes for s in samples]
     groups, fitted_groups = groups[len(fitted) :], set(groups[: len(fitted)])

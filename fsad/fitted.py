@@ -18,6 +18,7 @@ class Options:
     folds: int = 4
     seed: int = 0
     precision: str | None = None
+    group_pattern: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Fitted:
         threshold: a `fsad.thresholds.Threshold`.
         map_range: patch distances shown as 0 and 1, or None.
         training: a dict for each training image with ``name``, ``role`` (``"good"``, ``"defective"``), ``sha256``,
-            ``reference`` (its number or None) and ``score`` (held out, or None).
+            ``part`` (its name, where a pattern or the layout tells it), ``reference`` (its number or None) and
+            ``score`` (held out, or None).
         thumbnails: uint8 ``(r, 160, 160, 3)``.
         signatures: ``(t, 64, 64)`` of the training images, by which other photographs of the same parts are recognised.
         warnings: what a user should know.

@@ -63,7 +63,7 @@ def fit(name, settings, options, good, defect=None, progress=True):
     recipe, settings = build(name, settings, warnings)
     records, images, signatures = read(samples, recipe.side, warnings, progress)
     is_good = np.array([record["role"] == "good" for record in records])
-    groups = group(recipe, records, images, signatures, is_good, warnings)
+    groups = group(recipe, options, records, images, signatures, is_good, warnings)
     data = Training(records, images, signatures, is_good, groups)
     if recipe.trained:
         references, chosen, held_out = train(recipe, settings, options, data, rng, progress)
@@ -74,7 +74,10 @@ def fit(name, settings, options, good, defect=None, progress=True):
 
 def select(good, defect, options, rng, warnings):
     """The samples of each role, at most `MAX_IMAGES`, a dict; a role's folder must not say otherwise."""
-    samples = {"good": _of_role(good, "good"), "defective": [] if defect is None else _of_role(defect, "defective")}
+    samples = {
+        role: [] if given is None else _of_role(given, role, options.group_pattern)
+        for role, given in zip(ROLES, (good, defect), strict=True)
+    }
     if options.miss_rate is not None and not samples["defective"]:
         raise ValueError("Expected defective images to aim at a miss rate. Received: none")
     for role, every in samples.items():
@@ -84,8 +87,8 @@ def select(good, defect, options, rng, warnings):
     return samples
 
 
-def _of_role(given, role):
-    samples = inputs.find(given)
+def _of_role(given, role, group_pattern):
+    samples = inputs.find(given, group_pattern)
     wrong = [s for s in samples if s.label is not None and s.label != (role == "defective")]
     if wrong:
         raise ValueError(
@@ -125,7 +128,8 @@ def read(samples, side, warnings, progress):
         if reading.error:
             unreadable.append(f"{name}: {reading.error}")
             continue
-        records.append({"name": name, "role": role, "sha256": None if path is None else sha256(path)})
+        digest = None if path is None else sha256(path)
+        records.append({"name": name, "role": role, "sha256": digest, "part": reading.sample.part})
         arrays.append(reading.resized)
         signatures.append(reading.signature)
     if unreadable:
@@ -136,9 +140,10 @@ def read(samples, side, warnings, progress):
     return records, np.stack(arrays), np.stack(signatures)
 
 
-def group(recipe, records, images, signatures, is_good, warnings):
+def group(recipe, options, records, images, signatures, is_good, warnings):
     """Group numbers ``(n,)``: equal for images of one part. Raises ValueError for too few parts."""
-    groups = duplicates.groups(signatures)
+    parts, trusted = [record["part"] for record in records], options.group_pattern is not None
+    groups = duplicates.groups(signatures, known=parts, trusted=trusted)
     if len(set(groups[is_good])) < 2:
         groups = np.unique(images.reshape(len(images), -1), axis=0, return_inverse=True)[1].reshape(-1)
         if len(set(groups[is_good])) > 1:

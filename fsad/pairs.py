@@ -46,6 +46,22 @@ def anchor_pairs(labels, groups=None, rng=None):
     return index.astype(np.int32), np.repeat([0.0, 1.0], count)[:, None].astype(np.float32)
 
 
+def all_anchor_pairs(labels, groups=None, rng=None):
+    """As `anchor_pairs`, but each good and each defective image meets every anchor: the other reading of the paper,
+    which says only that pairs are made of anchors and the others. 8 + 8 + 8 images make 128 pairs before augmentation.
+
+    Returns:
+        ``(index, pair_labels)``: ``(a (g + d), 2)`` and ``(a (g + d), 1)``: all with the first anchor, then with the
+        second, and so on.
+    """
+    labels = np.asarray(labels)
+    anchor_pairs(labels)  # raises what this would
+    anchor, defective = anchors(labels), np.flatnonzero(labels == 1)
+    seconds = np.concatenate([good(labels)[len(anchor) :], defective])
+    index = np.stack([np.repeat(anchor, len(seconds)), np.tile(seconds, len(anchor))], 1)
+    return index.astype(np.int32), labels[index[:, 1], None].astype(np.float32)
+
+
 def all_pairs(labels, groups=None, rng=None):
     """All pairs of the training set (Takimoto et al. 2022, Tables 6 and 7): 80 normal and 40 abnormal make 7140.
 

@@ -18,6 +18,7 @@ from fsad import attention
 from fsad.layers import CosineDistance, Distance, DistanceLayer, EuclideanDistance, NearestPatch
 
 DISTANCES = {"l1": DistanceLayer, "euclidean": EuclideanDistance, "cosine": CosineDistance}
+HIDDEN_UNITS = 64  # of the learnable distance
 
 
 class Parts(NamedTuple):
@@ -31,10 +32,16 @@ def distance_head(dim, distance="l1"):
 
     Args:
         dim: length of an embedding.
-        distance: ``"l1"`` (`DistanceLayer`, the paper's), ``"euclidean"`` or ``"cosine"``.
+        distance: ``"l1"`` (`DistanceLayer`, the paper's), ``"euclidean"`` or ``"cosine"``; or ``"learnable"``, which
+            the paper names and does not describe: two layers learn what to make of the absolute difference,
+            `HIDDEN_UNITS` ReLU units and the sigmoid unit. (With ``"l1"`` the sigmoid unit alone does.)
     """
+    if distance == "learnable":
+        hidden = layers.Dense(HIDDEN_UNITS, activation="relu", name="learnable", dtype="float32")
+        unit = layers.Dense(1, activation="sigmoid", name="dissimilarity", dtype="float32")
+        return _distance((dim,), DistanceLayer(name="l1", dtype="float32"), hidden, unit)
     if distance not in DISTANCES:
-        raise ValueError(f"Expected a distance among {', '.join(DISTANCES)}. Received: {distance!r}")
+        raise ValueError(f"Expected a distance among {', '.join((*DISTANCES, 'learnable'))}. Received: {distance!r}")
     # One number, that is to grow with the dissimilarity: a random sign would invert the score permanently.
     options = {} if distance == "l1" else {"kernel_initializer": "ones", "kernel_constraint": "non_neg"}
     unit = layers.Dense(1, activation="sigmoid", name="dissimilarity", dtype="float32", **options)
@@ -157,6 +164,16 @@ def with_branch(model, branch):
     )
     features, hidden = both(image)
     return keras.Model(image, [neck(features), branch(hidden)], name="with_branch")
+
+
+def embed_both(model, branch, images, batch_size=32):
+    """Both embeddings of images, as `embed`: a list of ``(n, dim)``; of the first alone where ``branch`` is None."""
+    if branch is None:
+        return [embed(model, images, batch_size)]
+    both, images = with_branch(model, branch), np.asarray(images)
+    batches = [images[k : k + batch_size].astype(np.float32) for k in range(0, len(images), batch_size)]
+    outputs = [both(batch, training=False) for batch in batches]
+    return [np.concatenate(output) for output in zip(*outputs, strict=True)]
 
 
 def _sides(embeddings, pairs):

@@ -25,12 +25,26 @@ def check_labels(dataset):
         )
 
 
-def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, test_per_class=None, test_good=None):
+def sample_shots(
+    dataset,
+    rng,
+    anchors=8,
+    good=8,
+    defective=8,
+    hold_out=None,
+    test_per_class=None,
+    test_good=None,
+    pooled=False,
+    distinct=True,
+):
     """Draws the support images and the test set of one run.
 
     Each support image comes from a group of its own, and the test set contains no group of the support: two
     photographs of one part never face each other. Defective shots cycle through the defect types in random
     order. The test set has as many good as defective images.
+
+    In the MVTec AD layout good support images come from ``train/``, and test images from ``test/`` only: its two
+    folders may have been photographed on different days, and a rule could then tell the days apart.
 
     Args:
         dataset: from `fsad.inputs.with_groups`.
@@ -39,9 +53,13 @@ def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, te
         hold_out: a defect type excluded from the support; the test set still contains it.
         test_per_class: upper limit of test images per class; None takes as many as balance allows.
         test_good: upper limit of good test images instead, independent of the number of defective ones.
+        pooled: in the MVTec AD layout, draw good images from ``train/`` and ``test/`` together.
+        distinct: False for a data set of few, large groups: a random half of them is for the support, which may then
+            have several images of one group, and the other half for the test.
 
     Raises:
-        ValueError: groups are missing, the defect type is unknown, or there are too few distinct parts.
+        ValueError: groups are missing, the defect type is unknown, there are too few distinct parts, or no good image
+            is left for testing.
     """
     _check_groups(dataset)
     check_labels(dataset)
@@ -49,16 +67,26 @@ def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, te
     if hold_out is not None and hold_out not in types:
         raise ValueError(f"{dataset.folder}: expected hold_out among {types}. Received: {hold_out!r}")
     order = [dataset.samples[k] for k in rng.permutation(len(dataset.samples))]
-    used = set()
+    support_groups = set()
+    if not distinct:
+        numbers = rng.permutation(np.unique([s.group for s in order])).tolist()
+        support_groups.update(numbers[: len(numbers) // 2])
+    used, taken = set(), set()
+
+    def free(sample):
+        if distinct:
+            return sample.group not in used
+        return sample.group in support_groups and sample not in taken
 
     def take(queues, count, what):
         """The next image of an unused group from each queue in turn."""
         queues, chosen = [iter(q) for q in queues], []
         while len(chosen) < count and queues:
             queue = queues.pop(0)
-            sample = next((s for s in queue if s.group not in used), None)
+            sample = next((s for s in queue if free(s)), None)
             if sample is not None:
                 used.add(sample.group)
+                taken.add(sample)
                 chosen.append(sample)
                 queues.append(queue)
         if len(chosen) < count:
@@ -67,16 +95,19 @@ def sample_shots(dataset, rng, anchors=8, good=8, defective=8, hold_out=None, te
 
     by_type = [[s for s in order if s.kind == t] for t in rng.permutation(types) if t != hold_out]
     defective = take(by_type, defective, "defective parts")
-    normal = [[s for s in order if not s.label]]
+    apart = dataset.layout == "MVTec AD" and not pooled
+    normal = [[s for s in order if not s.label and not (apart and s.split == "test")]]
     anchors = take(normal, anchors, "good parts as anchors")
     good = take(normal, good, "further good parts")
-    remaining = [s for s in order if s.group not in used]
+    used |= support_groups
+    remaining = [s for s in order if s.group not in used and not (apart and s.split == "train")]
     test = [[s for s in remaining if bool(s.label) == value] for value in (False, True)]
     count = min(map(len, test)) if test_good is None else len(test[1])
     count = count if test_per_class is None else min(count, test_per_class)
     good_count = count if test_good is None else min(test_good, len(test[0]))
     if not count or not good_count:
-        raise ValueError(f"{dataset.folder}: expected good and defective images left for testing. Received: none")
+        pool = "; good images of train/ are tested only if pooled" if apart and not test[0] else ""
+        raise ValueError(f"{dataset.folder}: expected good and defective images left for testing. Received: none{pool}")
     return Shots(anchors, good, defective, tuple(test[0][:good_count] + test[1][:count]))
 
 

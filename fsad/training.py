@@ -39,7 +39,8 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
         groups: ``(n,)``, equal for images of one part; each its own if None.
         pairs: ``(index (P, 2), pair_labels (P, k))`` in place of those the pairing would make.
         validation: further pairs of ``images``, likewise. The weights of the epoch with the lowest loss on them are
-            restored at the end, and training stops ``recipe.patience`` epochs after it.
+            restored at the end, and training stops ``recipe.patience`` epochs after it; the learning rate is halved
+            each time ``recipe.halve_after`` epochs pass without a lower one.
         callbacks: Keras callbacks.
         precision: ``"float32"``, or ``"mixed_bfloat16"`` to compute the convolutions of the backbone in bfloat16 while
             training, which is faster on processors with bfloat16 units. Weights, neck, distance and loss stay float32,
@@ -76,7 +77,9 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
         images = backbone.predict(np.asarray(images), batch_size=32, verbose=0)
     if recipe.start is not None:
         view = siamese.on_features(recipe.model) if frozen else recipe.model
-        recipe.start(recipe, lambda rows: siamese.embed(view, np.asarray(images)[rows]), index, pair_labels)
+        recipe.start(
+            recipe, lambda rows: siamese.embed_both(view, recipe.branch, np.asarray(images)[rows]), index, pair_labels
+        )
     model = _compiled(recipe, frozen)
     data = dataset(images, index, pair_labels, recipe.batching, recipe.batch_size, recipe.epochs, rng)
     options = {}
@@ -86,6 +89,8 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
         )
         stop = keras.callbacks.EarlyStopping("val_loss", patience=recipe.patience, restore_best_weights=True)
         callbacks = [*callbacks, stop]
+        if recipe.halve_after:
+            callbacks.append(keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=recipe.halve_after))
     if recipe.branch is not None:
         data = data.map(_for_both)
     with _computing_in(precision, backbone):
@@ -121,8 +126,9 @@ def _compiled(recipe, features):
     if recipe.branch is None:
         model.compile(optimizer, loss=recipe.loss)
     else:
-        weights = dict(zip(OUTPUTS, (1.0, recipe.branch_weight), strict=True))
-        model.compile(optimizer, loss=dict.fromkeys(OUTPUTS, recipe.loss), loss_weights=weights)
+        losses, weights = (recipe.loss, recipe.branch_loss), (1.0, recipe.branch_weight)
+        losses, weights = (dict(zip(OUTPUTS, values, strict=True)) for values in (losses, weights))
+        model.compile(optimizer, loss=losses, loss_weights=weights)
     return model
 
 

@@ -34,6 +34,19 @@ def test_the_mechanism_is_that_of_table_2():
     assert sum(layer.count_params() for layer in layers) == expected
 
 
+def test_residual_attention_adds_the_features_themselves(rng):
+    """(1 + M) F = M F + F, with M the same in both."""
+    images = rng.normal(size=(2, 16, 16, 3)).astype(np.float32)
+    backbone = small()
+    model = attention.insert(backbone, "first", residual=True)
+    names = ("first", attention.MAP, "attended", "attended_residual")
+    outputs = keras.Model(model.input, [model.get_layer(name).output for name in names])(images)
+    features, one_map, product, residual = map(np.asarray, outputs)
+    np.testing.assert_allclose(product, features * one_map, rtol=1e-5)
+    np.testing.assert_allclose(residual, features * (1 + one_map), rtol=1e-5)
+    assert "attended_residual" not in [layer.name for layer in attention.insert(backbone, "first").layers]
+
+
 def test_the_map_multiplies_the_features_on_every_branch_behind_the_layer(rng):
     backbone = small()
     model = attention.insert(backbone, "first")

@@ -37,6 +37,27 @@ def test_what_would_spoil_a_detector_is_reported(parts, tmp_path, offline):
     assert "1 unreadable:" in text and "good AND defective: move" in text and text.endswith("Fix these before fitting.")
 
 
+def test_light_that_differs_between_folders_is_told(parts, tmp_path, offline):
+    folder = shutil.copytree(parts, tmp_path / "set")
+    for path in (folder / "test").rglob("*.png"):
+        write_image(path, np.clip(read_image(path) * 0.6, 0, 255).astype(np.uint8))
+    report = checks.check(folder, progress=False)
+    told = dict(report.colours)
+    assert told["train/good from test/good"] > 0.9 and set(told) == {"train/good from test/good", "good from defective"}
+    assert "check that both were photographed alike" in report.text() and not report.bad
+
+
+def test_items_may_be_good_and_defective_but_not_in_train_and_test(parts, tmp_path, offline):
+    folder = tmp_path / "set"
+    for k, path in enumerate(sorted((parts / "train" / "good").glob("*.png"))[:10]):
+        write_image(folder / "train" / "good" / f"item{k}_face1.png", read_image(path))
+    for k, path in enumerate(sorted((parts / "test" / "hole").glob("*.png"))[:1]):
+        write_image(folder / "test" / "hole" / f"item{k}_face2.png", read_image(path))
+    report = checks.check(folder, progress=False, group_pattern="item[0-9]+")
+    assert report.across_sides == (["train/good/item0_face1.png", "test/hole/item0_face2.png"],)
+    assert not report.across_labels and not checks.check(folder, progress=False).bad
+
+
 def test_both_labels_of_a_group_are_among_the_first_names(tmp_path):
     group = [Sample(tmp_path / f"{k}.png", int(k > 0)) for k in range(6)]
     assert [s.path.name for s in checks._alternating(group[::-1])][:2] == ["5.png", "0.png"]

@@ -31,6 +31,7 @@ def test_synthetic_names_are_drawn_on_first_use(tmp_path, monkeypatch):
 
 def test_shots_that_cannot_be_drawn_are_refused(parts):
     settings = {"data": str(parts), "anchors": 2, "good": 2, "defective": 2, "hold_out": None, "test_per_class": 3}
+    settings |= data.known(str(parts))
     data.check_shots(settings)
     shots = data.shots(data.load(str(parts)), settings, np.random.default_rng(0))
     fields = data.test_fields(shots.test, data.load(str(parts)))

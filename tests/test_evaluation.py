@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from fsad import evaluation, metrics
+from fsad import Detector, evaluation, load, metrics
 from fsad.images import read_image, write_image
 
 
@@ -31,6 +31,21 @@ def test_copies_of_training_images_are_left_out_whatever_they_are_called(fitted,
     left_out = dict(fitted.evaluate(tmp_path / "set", progress=False)["left_out"])
     assert "fitted with" in left_out[str(tmp_path / "set" / "good" / "new.png")]
     assert "not a PNG" in left_out[str(tmp_path / "set" / "good" / "bad.png")]
+
+
+def test_other_faces_of_a_known_item_are_left_out_by_its_name(tmp_path, parts):
+    """Images of the same parts, mirrored, which near-duplicates do not find, under names of six items."""
+    for k, path in enumerate(sorted((parts / "train" / "good").glob("*.png"))[:12]):
+        write_image(tmp_path / "fit" / f"item{k // 2}_{k}.png", read_image(path))
+        write_image(tmp_path / "test" / "good" / f"item{k // 2 + 3}_{k}.png", read_image(path)[:, ::-1])
+    for path in sorted((parts / "test" / "hole").glob("*.png")):
+        write_image(tmp_path / "test" / "hole" / f"item9_{path.name}", read_image(path))
+    detector = Detector(backbone="filter_bank", group_pattern="item[0-9]+").fit(tmp_path / "fit", progress=False)
+    assert {record["part"] for record in detector.fitted.training} == {f"item{k}" for k in range(6)}
+    detector.save(tmp_path / "detector")
+    result = load(tmp_path / "detector").evaluate(tmp_path / "test", progress=False)
+    left_out = {name.split("/")[-1].split("_")[0] for name, reason in result["left_out"] if "fitted with" in reason}
+    assert left_out == {"item3", "item4", "item5"} and result["images"]["good"] == 6
 
 
 def test_needs_labels_of_both_kinds(fitted, parts, tmp_path):

@@ -1,6 +1,7 @@
 import itertools
 import os
 
+import cv2
 import numpy as np
 import pytest
 
@@ -136,6 +137,28 @@ def test_groups_join_parts_and_near_duplicates_and_skip_unreadable_images(tmp_pa
     assert steps == [1] * 6 and "5 images of 3 distinct parts (1 crack, 4 good)" in dataset.summary()
 
 
+def test_a_pattern_finds_parts_and_takes_the_place_of_near_duplicates(tmp_path, rng):
+    """One scene photographed four times, said to be two items; and two scenes said to be one."""
+    scene = cv2.GaussianBlur(rng.integers(0, 256, (64, 64, 3)).astype(np.uint8), (0, 0), 2)
+    for name in ("good/kos1_a", "good/kos1_b", "good/kos2_a", "defect/kos2_b"):
+        write_image(tmp_path / f"{name}.png", scene)
+    write_image(tmp_path / "good" / "kos1_c.png", rng.integers(0, 256, (64, 64, 3)).astype(np.uint8))
+    for pattern in ("kos[0-9]", "kos([0-9])_"):
+        dataset = inputs.with_groups(inputs.load(tmp_path, pattern), trusted=True)
+        by_name = {s.path.stem: s.group for s in dataset.samples}
+        assert by_name["kos1_a"] == by_name["kos1_b"] == by_name["kos1_c"] != by_name["kos2_a"] == by_name["kos2_b"]
+    assert len({s.group for s in inputs.with_groups(inputs.load(tmp_path)).samples}) == 2  # by looks
+    assert len({s.part for s in inputs.find(str(tmp_path), ".+")}) == 5
+    assert dataset.colours.shape == (5, 6)
+
+
+@pytest.mark.parametrize(("pattern", "message"), [("kos[", "a regular expression"), ("item", "to fit names such as")])
+def test_a_pattern_that_cannot_be_is_refused(tmp_path, pattern, message):
+    put(tmp_path, "good/kos1.png", "defect/kos2.png")
+    with pytest.raises(ValueError, match=f"Expected group_pattern {message}|Expected group_pattern to be {message}"):
+        inputs.load(tmp_path, pattern)
+
+
 def test_files_folders_globs_samples_and_lists(parts):
     one, holes = parts / "test" / "hole" / "000.png", str(parts / "test" / "hole" / "*.png")
     (sample,) = inputs.find(one)
@@ -213,9 +236,10 @@ def test_read_ahead_reads_each_sample_once_in_order(tmp_path):
     first, bad, last = inputs.read_ahead(inputs.find(tmp_path), side=8, signatures=True, images=True)
     assert [r.sample.path.name for r in (first, bad, last)] == ["a.png", "b.png", "c.png"]
     assert first.size == (16, 16) and first.resized.shape == (8, 8, 3) and first.signature.shape == (64, 64)
+    assert first.colours.shape == (6,)
     assert (last.image == last.sample.read()).all() and last.error is None
-    assert "0 bytes" in bad.error and bad[1:-1] == (None,) * 4
-    assert next(inputs.read_ahead(inputs.find(tmp_path)))[1:] == ((16, 16), None, None, None, None)
+    assert "0 bytes" in bad.error and bad[1:-1] == (None,) * 5  # all but sample and error
+    assert next(inputs.read_ahead(inputs.find(tmp_path)))[1:] == ((16, 16), None, None, None, None, None)
 
 
 def test_prefetch_is_in_order_and_at_most_some_items_ahead():

@@ -27,10 +27,14 @@ def test_statistics_by_hand():
     assert values["precision"] == pytest.approx((2 / 3 + 1) / 2)
 
 
-def test_one_pair_per_image_half_of_them_same(rng):
-    index = np.stack([np.tile(np.arange(20), 2), rng.integers(20, 40, 40)], 1)
-    index, labels = run.one_each(index, np.repeat([0.0, 1.0], 20)[:, None], rng)
-    assert sorted(index[:, 0]) == list(range(20)) and labels.sum() == 10
+def test_one_pair_per_image_half_of_them_same_or_both(rng):
+    index, labels = (
+        np.stack([np.tile(np.arange(20), 2), rng.integers(20, 40, 40)], 1),
+        np.repeat([0.0, 1.0], 20)[:, None],
+    )
+    both, _ = run.tested("code", index, labels, rng)
+    one, its_labels = run.tested("text", index, labels, rng)
+    assert (both == index).all() and sorted(one[:, 0]) == list(range(20)) and its_labels.sum() == 10
 
 
 def test_overlap_by_hand():
@@ -56,15 +60,17 @@ def test_a_run_trains_crops_and_compares(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
     folder = synthetic.write_flowers(tmp_path / "flowers", each=12, size=64)
     settings = {**run.SETTINGS, "data": str(folder), "backbone": "custom_cnn", "side": 96, "epochs": 2, "seed": 0,
-                "similarity": 0.0, "precision": "float32"}  # fmt: skip
+                "similarity": 0.0, "precision": "float32", **data.DEFAULTS}  # fmt: skip
     run.check(settings)
     losses = []
     record, arrays = run.train(settings, losses.append)
     json.dumps(record)
     test, count = record["test"], len(record["test"]["label"])
-    assert 8 <= count <= 16 and abs(sum(test["label"]) - count / 2) <= 1 and len(losses) == 3 * 2
+    assert 8 <= count <= 16 and abs(sum(test["label"]) - count / 2) <= 1 and len(losses) == 4 * 2
     assert all(len(test[way]) == count and np.isfinite(test[way]).all() for way in run.WAYS)
     assert {path.name for path in run.models_folder(settings).iterdir()} == {f"{way}.keras" for way in run.TRAINED}
+    # Uncropped and cropped images of a frozen backbone go through it once.
+    assert (arrays["cropped"][:, 0] >= 0).all() and (arrays["similarity"] != arrays["cropped"]).any()
     # All are similar enough; in the blind way only test images are cropped, each once.
     assert record["crops"]["cropped"]["training"]["images"] == record["crops"]["cropped"]["training"]["of"]
     assert (arrays["blind"][:, 0] >= 0).sum() == record["crops"]["blind"]["test"]["of"] < 60

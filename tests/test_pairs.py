@@ -12,6 +12,16 @@ def test_anchor_pairs_written_out():
     assert index.tolist() == [[1, 3], [2, 5], [1, 0], [2, 4]] and pair_labels.tolist() == [[0], [0], [1], [1]]
 
 
+def test_all_anchor_pairs_written_out():
+    labels = [1, 0, 0, 0, 1, 0]  # anchors 1 and 2; good 3 and 5; defective 0 and 4
+    index, pair_labels = pairs.all_anchor_pairs(labels)
+    assert index.tolist() == [[1, 3], [1, 5], [1, 0], [1, 4], [2, 3], [2, 5], [2, 0], [2, 4]]
+    assert pair_labels[:, 0].tolist() == [0, 0, 1, 1] * 2
+    assert len(pairs.all_anchor_pairs(np.repeat([0, 1], [16, 8]))[0]) == 128
+    with pytest.raises(ValueError, match="two good images and a defective one"):
+        pairs.all_anchor_pairs([0, 1])
+
+
 def test_smaller_roles_start_over():
     index, pair_labels = pairs.anchor_pairs([0, 0, 0, 1, 1, 1])  # anchors 0 and 1
     assert index.tolist() == [[0, 2], [1, 2], [0, 2], [0, 3], [1, 4], [0, 5]] and pair_labels[:, 0].sum() == 3

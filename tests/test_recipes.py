@@ -97,26 +97,34 @@ def test_takimoto_settings_that_are_refused(options, message):
 @pytest.mark.parametrize("loss", ["contrastive", "pair_balanced"])
 def test_takimoto_s_total_loss_is_that_of_output_1_plus_w_times_that_of_output_2(loss, rng):
     """Equation 3, recomputed from both embeddings of the one step there is, with weights that do not move."""
-    recipe = tiny(branch_weight=1.5, loss=loss, margin=2.0, learning_rate=0.0, epochs=1, batch_size=12)
+    recipe = tiny(
+        branch_weight=1.5, loss=loss, margin=2.0, branch_margin=0.5, learning_rate=0.0, epochs=1, batch_size=12
+    )
     for layer in recipe.model.get_layer("backbone").layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)  # training then sees what we see
     images, labels = rng.integers(0, 256, (6, 16, 16, 3), np.uint8), np.array([0, 0, 0, 1, 1, 0])
     (total,) = training.fit(recipe, images, labels, rng)
     outputs = siamese.with_branch(recipe.model, recipe.branch)(images.astype(np.float32))
     index, y = recipe.pairing(labels)
-    first, second = (float(recipe.loss(y, distances(np.asarray(out), index)[:, None])) for out in outputs)
+    first, second = (
+        float(loss(y, distances(np.asarray(out), index)[:, None]))
+        for loss, out in zip((recipe.loss, recipe.branch_loss), outputs, strict=True)
+    )
+    assert (recipe.loss.margin, recipe.branch_loss.margin) == (2.0, 0.5)
     assert total == pytest.approx(first + 1.5 * second, rel=1e-3)
 
 
 @pytest.mark.parametrize("batching", ["pairs", "images"])
-def test_takimoto_learns_from_a_margin_of_twice_the_median_distance(batching, rng):
+def test_takimoto_learns_from_margins_of_twice_the_median_distance_of_each_output(batching, rng):
     images, labels = rng.integers(90, 110, (12, 16, 16, 3)).astype(np.uint8), np.repeat([0, 1], 6)
     images[6:, 5:11, 5:11] = 250
     recipe = tiny(batching=batching, learning_rate=1e-2, epochs=4)
     index, pair_labels = pairs.all_pairs(labels)
-    before = distances(siamese.embed(recipe.model, images), index[pair_labels[:, 0] == 1])
+    outputs = siamese.embed_both(recipe.model, recipe.branch, images)
+    expected = [2 * np.median(distances(output, index[pair_labels[:, 0] == 1])) for output in outputs]
     losses = training.fit(recipe, images, labels, rng)
-    assert losses[-1] < losses[0] and recipe.loss.margin == pytest.approx(2 * np.median(before), rel=1e-4)
+    margins = [recipe.loss.margin, recipe.branch_loss.margin]
+    assert losses[-1] < losses[0] and margins == pytest.approx(expected, rel=1e-4)
 
 
 def test_livieris_text_and_code():

@@ -33,7 +33,7 @@ def easy_set(folder):
             x, y = rng.integers(25, 103, 2)
             cv2.circle(image, (int(x), int(y)), int(rng.integers(11, 20)), (25, 18, 12), -1)
         write_image(folder / ("defect" if k >= 34 else "good") / f"{k}.png", image)
-    return {**run.SETTINGS, "data": str(folder), "backbone": "custom_cnn", "precision": "float32", "seed": 0}
+    return {**run.SETTINGS, "data": str(folder), "precision": "float32", "seed": 0, **data.DEFAULTS}
 
 
 def test_a_table_is_the_same_from_the_same_seed(tmp_path, small_cnn):
@@ -69,7 +69,7 @@ def test_a_bad_mask_is_found_before_the_training(tmp_path):
     folder = synthetic.write(tmp_path / "set", "metal", good=8, defective=1, size=64)
     for mask in folder.rglob("*_mask.png"):
         mask.write_bytes(b"")
-    losses, settings = [], {**run.SETTINGS, "backbone": "custom_cnn", "precision": "float32", "seed": 0, **SMALL}
+    losses, settings = [], {**run.SETTINGS, "precision": "float32", "seed": 0, **data.DEFAULTS, **SMALL}
     with pytest.raises(ImageError, match=r"_mask\.png"):
         run.train({**settings, "data": str(folder)}, losses.append)
     assert losses == []
@@ -93,7 +93,7 @@ class Finished(Run):
             "training_seconds": 10.0,
             "size_megabytes": 467.6,
             "calibrated": {"mean": 0.75},
-            "test": {**test, **dict.fromkeys(("mean", "min", "first"), self.settings["scores"])},
+            "test": {**test, **dict.fromkeys(("mean", "min", "first", "colours"), self.settings["scores"])},
         }, {}
 
 
@@ -124,6 +124,9 @@ def test_sections_and_figures():
     assert "| Custom CNN | 1.000 | 1.000 |\n| VGG19 | 0.000 | 0.000 |" in sections  # by defect type
     assert "| Custom CNN | calibrated | 0.750 | 0.500 | 0.000 | 0.667 | 0.750 |" in sections
     assert "| Custom CNN | 0.5 | 0.500 | 0.000 | 0.500 | 0.800 | 0.750 |" in sections
+    # Verdicts 0 1 1 1 of labels 0 0 1 1: precision 1 and recall 1/2 for same, 2/3 and 1 for defective.
+    assert "| Custom CNN | same | 1.000 | 0.500 | 0.667 | 1.000 | 1.000 |" in sections
+    assert "| Custom CNN | defective | 0.667 | 1.000 | 0.800 | 1.000 | 1.000 |" in sections
     assert "Saliency" not in sections  # no run has maps
     assert [text.get_text() for text in drawn["confusion"].axes[0].texts] == ["1", "1", "0", "2"]
 

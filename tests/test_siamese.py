@@ -74,6 +74,15 @@ def test_heads_by_hand():
     assert float(siamese.distance_head(2, "euclidean")([origin, point])[0, 0]) == pytest.approx(sigmoid)
 
 
+def test_the_learnable_distance_is_symmetric_and_learns_from_both_layers(rng):
+    head = siamese.distance_head(5, "learnable")
+    a, b = rng.normal(size=(2, 3, 5)).astype(np.float32)
+    assert np.array_equal(head([a, b]), head([b, a]))
+    assert [tuple(w.shape) for w in head.trainable_weights] == [(5, 64), (64,), (64, 1), (1,)]
+    with pytest.raises(ValueError, match="l1, euclidean, cosine, learnable"):
+        siamese.distance_head(5, "l3")
+
+
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_whatever_the_seed_a_head_of_one_number_grows_with_the_distance(distance, rng):
     a, b = rng.normal(size=(2, 3, 5)).astype(np.float32)

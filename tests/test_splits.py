@@ -41,6 +41,36 @@ def test_the_number_of_good_test_images_can_be_set(rng):
     assert labels.count(0) == 25 and labels.count(1) == 10
 
 
+def mvtec(tmp_path, test_good=6):
+    """Twelve good images in train/, some in test/, eight defective ones, each of a part of its own."""
+    names = [("train/good", 0)] * 12 + [("test/good", 0)] * test_good + [("test/cut", 1)] * 8
+    samples = [Sample(tmp_path / name / f"{k}.png", label, name.split("/")[1], group=k, folder=tmp_path)
+               for k, (name, label) in enumerate(names)]  # fmt: skip
+    return Dataset(tmp_path, "MVTec AD", tuple(samples))
+
+
+def test_mvtec_tests_on_test_and_takes_good_ones_from_train_unless_pooled(tmp_path, rng):
+    apart = [splits.sample_shots(mvtec(tmp_path), rng, 2, 2, 2) for _ in range(5)]
+    assert {s.split for shots in apart for s in (*shots.anchors, *shots.good)} == {"train"}
+    assert {s.split for shots in apart for s in shots.test} == {"test"}
+    pooled = [splits.sample_shots(mvtec(tmp_path), rng, 2, 2, 2, pooled=True) for _ in range(5)]
+    assert {s.split for shots in pooled for s in shots.test if not s.label} == {"train", "test"}
+    with pytest.raises(ValueError, match="tested only if pooled"):
+        splits.sample_shots(mvtec(tmp_path, test_good=0), rng, 2, 2, 2)
+
+
+def test_few_large_groups_are_halved(rng):
+    """Four parts of ten good and five defective images each: too few for a part per image."""
+    parts = dataset([k // 10 for k in range(40)], [k // 5 for k in range(20)])
+    for _ in range(10):
+        shots = splits.sample_shots(parts, rng, 3, 3, 3, distinct=False)
+        support = [s for role in roles(shots) for s in role]
+        assert len(set(support)) == 9 and len({s.group for s in shots.test}) == 2
+        assert not {s.group for s in support} & {s.group for s in shots.test}
+    with pytest.raises(ValueError, match="expected 3 distinct good parts"):
+        splits.sample_shots(parts, rng, 3, 3, 3)
+
+
 def test_the_same_seed_draws_the_same_shots():
     first, second = (
         splits.sample_shots(dataset(range(40), range(100, 130)), np.random.default_rng(3)) for _ in range(2)

@@ -169,6 +169,16 @@ def test_training_stops_after_patience_epochs_without_a_better_validation_loss(t
     assert len(losses) == 4
 
 
+def test_the_learning_rate_is_halved_after_epochs_without_a_better_validation_loss(tiny_recipe, rng):
+    recipe = tiny_recipe(epochs=5)
+    recipe.augment, recipe.patience, recipe.halve_after = None, 9, 2
+    images, labels = shots(rng, 2)
+    pairs, watcher = recipe.pairing(labels, None, rng), Worsening()
+    training.fit(recipe, images, labels, rng, pairs=pairs, validation=pairs, callbacks=[watcher])
+    # The best was the second of five epochs: halved once, after the fourth.
+    assert float(watcher.model.optimizer.learning_rate) == pytest.approx(float(recipe.optimizer.learning_rate) / 2)
+
+
 def test_groups_reach_the_pairing(tiny_recipe, rng):
     recipe = tiny_recipe()
     for groups, expected in ((None, [0, 1, 2, 3, 4, 5]), (np.array([0, 0, 1, 1, 2, 2]), [0, 0, 1, 1, 2, 2])):

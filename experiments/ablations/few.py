@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import data, runner, statistics
-from experiments.ablations import baselines
-from experiments.ablations.baselines import read
+from experiments.ablations import learned
+from experiments.ablations.learned import read
 from experiments.page import Column, Result, Row, Table
 from experiments.statistics import section
 from fsad import evaluation, metrics, recipes, scoring, siamese, thresholds
@@ -85,14 +85,14 @@ TABLE = Table(
 
 def train(settings, on_epoch=lambda loss: None):
     """One variant on one draw, as `experiments.runner` calls it."""
-    dataset = _labelled(data.load(settings["data"]))
+    dataset = _labelled(data.of(settings))
     keras.utils.set_random_seed(settings["seed"])
     rng = np.random.default_rng(settings["seed"])
     shots = data.shots(dataset, settings, rng)
     record = METHODS[settings["method"]](settings, shots, rng)
     on_epoch(float("nan"))
     keras.backend.clear_session()
-    return {"data": data.describe(dataset), "test": data.test_fields(shots.test, dataset), **record}, {}
+    return {"data": data.describe(dataset, settings), "test": data.test_fields(shots.test, dataset), **record}, {}
 
 
 def _labelled(dataset):
@@ -113,7 +113,7 @@ def patches(settings, shots, rng):
     begun = time.perf_counter()
     images = read([*shots.anchors, *shots.good], recipe.side)
     if adapted:
-        recipe = baselines.adapted(recipe, images, rng)
+        recipe = learned.adapted(recipe, images, rng)
     model, views, groups = recipe.model, len(recipe.views), np.arange(len(images))
     embeddings = scoring.embed(model, images)
     references = scoring.embed_references(recipe, images, embeddings)
@@ -166,9 +166,9 @@ def _located(maps, samples):
 
 METHODS = {
     "patches": patches,
-    "linear": baselines.linear,
-    "takimoto": baselines.takimoto,
-    "senarathna": baselines.senarathna,
+    "linear": learned.linear,
+    "takimoto": learned.takimoto,
+    "senarathna": learned.senarathna,
 }
 
 

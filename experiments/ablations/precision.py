@@ -50,7 +50,7 @@ TABLE = Table(
 
 def train(settings, on_epoch=lambda loss: None):
     """One detector and its scores by each runtime, as `experiments.runner` calls it."""
-    dataset = data.load(settings["data"])
+    dataset = data.of(settings)
     shots = data.shots(dataset, settings, np.random.default_rng(settings["seed"]))
     trained = settings["recipe"] == "senarathna"
     options = {"epochs": settings["epochs"]} if trained else {"weights": settings["weights"]}
@@ -62,7 +62,8 @@ def train(settings, on_epoch=lambda loss: None):
     functions = runtime.functions(detector, [n for n in NAMES if n in runtime.installed()])
     scores = {name: runtime.scores(function, images).tolist() for name, function in functions.items()}
     keras.backend.clear_session()
-    return {"data": data.describe(dataset), "test": data.test_fields(shots.test, dataset), "scores": scores}, {}
+    test = data.test_fields(shots.test, dataset)
+    return {"data": data.describe(dataset, settings), "test": test, "scores": scores}, {}
 
 
 def report(runs):

@@ -28,7 +28,7 @@ def draw(run):
     file = models_folder(run.settings) / "original.keras"
     if not file.is_file():  # the record is there, the models are not
         train(run.settings)
-    model, dataset = keras.models.load_model(file), data.load(run.settings["data"])
+    model, dataset = keras.models.load_model(file), data.of(run.settings)
     labels, scores = np.array(record["test"]["label"]), np.array(record["test"]["original"])
     same, right, pairs = labels == 0, (scores > 0.5) == labels, arrays["rows"]
 
@@ -43,7 +43,7 @@ def draw(run):
         ("different_mistaken", ~same & ~right),
     ):
         for pair in pairs[chosen][:1]:
-            images, maps, title = compare.explain(model, paths(pair))
+            images, maps, title = compare.explain(model, paths(pair), target="different")
             by_name[f"pair_{name}"] = overlay.pair_panel(*images, maps.factual[0], maps.counterfactual[0], title)
     cropped = (arrays["cropped"][pairs][..., 0] >= 0).all(1)
     for k in np.flatnonzero(same & cropped)[:1]:
@@ -55,12 +55,12 @@ def draw(run):
 
 
 def _box(model, paths, arrays, row):
-    """Figure 5, by the factual map and by both signs: map and box of an image against its partner, and the crop."""
-    (image, _), explanation, _ = compare.explain(model, paths, target="same")
+    """Figure 5, by the map of d and by both signs: map and box of an image against its partner, and the crop."""
+    (image, _), explanation, _ = compare.explain(model, paths, target="different")
     figure = Figure(figsize=(7.4, 5.1), layout="constrained")
     above, below = figure.subplots(2, 3)
     for axes, way, maps, title in (
-        (above, "cropped", explanation.factual, "factual map"),
+        (above, "cropped", explanation.factual, "map of the dissimilarity"),
         (below, "magnitude", explanation.magnitude, "both signs of the map"),
     ):
         box = Box(*arrays[way][row].tolist())

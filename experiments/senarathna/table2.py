@@ -35,6 +35,7 @@ TABLE = Table(
     ),
     rows=tuple(dataclasses.replace(row, paper=PAPER[row.key], note="") for row in table1.TABLE.rows),
     settings=table1.TABLE.settings,
+    hidden_settings=report.HIDDEN,
     notes=("Paper: MacBook Pro, M3 Pro.",),
 )
 

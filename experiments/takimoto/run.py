@@ -47,7 +47,7 @@ def build(settings):
 
 def train(settings, on_epoch=lambda loss: None):
     """One training and its test, as `experiments.runner` calls it."""
-    dataset = data.load(settings["data"])
+    dataset = data.of(settings)
     keras.utils.set_random_seed(settings["seed"])
     rng = np.random.default_rng(settings["seed"])
     shots = data.shots(dataset, _roles(settings), rng, test_good=100 if settings["protocol"] == "accuracy" else None)
@@ -58,13 +58,14 @@ def train(settings, on_epoch=lambda loss: None):
     progress = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(logs["loss"]))
     losses = training.fit(recipe, images, labels, rng, callbacks=[progress], precision=settings["precision"])
     seconds = time.perf_counter() - started
-    support_outputs, test_outputs = embed(recipe, images), embed(recipe, test)
+    support_outputs, test_outputs = (siamese.embed_both(recipe.model, recipe.branch, some) for some in (images, test))
     measured, arrays = localise(recipe, shots.test, test)
     record = {
-        "data": data.describe(dataset),
+        "data": data.describe(dataset, settings),
         "weights_loaded": recipe.weights,
         "parameters": recipe.model.count_params(),
         "margin": float(recipe.loss.margin),
+        "branch_margin": float(recipe.branch_loss.margin) if recipe.branch else None,
         "training_seconds": seconds,
         "losses": losses,
         "test": data.test_fields(shots.test, dataset),
@@ -107,16 +108,6 @@ def centroid(embeddings, normal):
     return np.linalg.norm(embeddings - normal.mean(0), axis=-1)
 
 
-def embed(recipe, images, batch_size=16):
-    """Output-1, and output-2 where there is a branch: a list of ``(n, dim)``."""
-    if recipe.branch is None:
-        return [siamese.embed(recipe.model, images, batch_size)]
-    model = siamese.with_branch(recipe.model, recipe.branch)
-    batches = np.split(images, range(batch_size, len(images), batch_size))
-    outputs = [model(batch.astype(np.float32), training=False) for batch in batches]
-    return [np.concatenate(output) for output in zip(*outputs, strict=True)]
-
-
 def localise(recipe, samples, images):
     """How well attention finds the defects: ``(measured, arrays)``, None and empty without attention.
 
@@ -145,9 +136,8 @@ def estimate(settings):
 @functools.cache
 def step_seconds(images, branch, backbone, position, side, precision):
     """Seconds of one training step on so many images of noise, the last of three."""
-    recipe = takimoto.build(
-        backbone, "none", position, float(branch), margin=1.0, side=side, epochs=3, batch_size=2 * images
-    )
+    sizes = {"side": side, "epochs": 3, "batch_size": 2 * images}
+    recipe = takimoto.build(backbone, "none", position, float(branch), margin=1.0, branch_margin=1.0, **sizes)
     rng, times = np.random.default_rng(0), []
     noise = rng.integers(0, 256, (images, recipe.side, recipe.side, 3), np.uint8)
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: times.append(time.perf_counter()))

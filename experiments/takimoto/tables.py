@@ -27,7 +27,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_integer("table", 11, "number of the table", lower_bound=8, upper_bound=13)
 flags.DEFINE_list("positions", None, "only the rows with attention behind these convolutions")
 flags.DEFINE_enum("batching", None, [*BATCH_SIZES], "pairs, as in the paper, or all pairs among some images")
-flags.DEFINE_float("margin", None, "m of the losses; by default twice the median distance of different pairs")
+flags.DEFINE_float("margin", None, "m of the loss of output-1; by default twice the median distance of different pairs")
+flags.DEFINE_float("branch_margin", None, "the same of output-2")
+flags.DEFINE_bool("residual", None, "attention passes on (1 + M) F in place of M F")
 flags.DEFINE_integer("normal", None, "normal training images; 80 in the paper", lower_bound=2)
 flags.DEFINE_integer("abnormal", None, "abnormal training images; 40 or 20 in the paper", lower_bound=2)
 flags.DEFINE_enum("protocol", None, ["printed", "accuracy"], "test counts: as printed, or as the accuracies imply")
@@ -161,6 +163,7 @@ def _beyond(record):
         "attention": attention.get("pixel_auroc"),
         "mean map": attention.get("mean_map"),
         "margin": record["margin"],
+        "margin, branch": record["branch_margin"],
     }
 
 

@@ -11,6 +11,7 @@ from fsad.commands import shared
 
 def add_arguments(parser):
     parser.add_argument("folder", metavar="FOLDER", help="a folder of images, best in a layout of the README")
+    shared.add_group_pattern(parser)
 
 
 def run(options):
@@ -18,6 +19,6 @@ def run(options):
         raise FileNotFoundError(f"{options.folder}: expected a folder of images. Received: no such folder")
     with shared.quiet():
         from fsad import checks
-    folder_report = checks.check(options.folder)
+    folder_report = checks.check(options.folder, group_pattern=options.group_pattern)
     print(folder_report.text())
     return int(folder_report.bad)

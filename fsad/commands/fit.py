@@ -8,7 +8,7 @@ from pathlib import Path
 from fsad.commands import shared
 
 SETTINGS = ("backbone", "layer", "weights", "side", "epochs")  # of the recipe
-OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed")  # of the detector
+OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed", "group_pattern")  # of the detector
 
 
 def add_arguments(parser):
@@ -44,6 +44,7 @@ def add_arguments(parser):
         help="set the threshold for this rate of missed defective parts",
     )
     add("--max_references", type=shared.positive, metavar="N", help="maximum number of reference images (default: 32)")
+    shared.add_group_pattern(parser)
     add("--seed", type=int, metavar="N", help="random seed (default: 0)")
     add("--inspect", action="append", metavar="PATH", help="then score these images; needs --report")
     add("--report", metavar="FILE.html", help="HTML report on the inspected images; needs --inspect")

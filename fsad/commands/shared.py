@@ -33,6 +33,15 @@ def add_scoring(parser):
     )
 
 
+def add_group_pattern(parser):
+    parser.add_argument(
+        "--group_pattern",
+        metavar="REGEX",
+        help="finds the name of the part in the path of an image, as in 'item[0-9]+', where several images show one "
+        "part",
+    )
+
+
 def finite(text):
     """A number for argparse, not NaN and not infinite."""
     value = float(text)

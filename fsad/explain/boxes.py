@@ -24,7 +24,8 @@ class Box(NamedTuple):
 def bounding_box(anomaly_map, shape, threshold=0.5, margin=0.1):
     """The bounding box of the largest region of a map.
 
-    The rule, after Zhou et al. (2016): resize the map to the image; select the pixels of at least ``threshold`` times
+    The rule is ours, after Zhou et al. (2016); the paper's is that of Cui et al. (2019, its reference 35), which it
+    names and does not repeat. Resize the map to the image; select the pixels of at least ``threshold`` times
     its maximum; take the bounding box of their largest connected region (8-neighbourhood); widen it by ``margin`` of
     its width and height on each side. Zhou et al. use 0.2. A resized map of 7 x 7 cells is so smooth that 0.2 covers
     most of the image; boxes at 0.5 overlap the blossoms of synthetic flowers better (measured with a seed that the

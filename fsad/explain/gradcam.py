@@ -3,7 +3,8 @@
 A map is a weighted sum of the feature maps A_k of one layer of the backbone; each image of the pair has its own
 features and gradients. With the target y, positive values support it (the *factual* map). The same with the target
 1 - y gives the evidence against it (the *counterfactual* map). For Grad-CAM the counterfactual map is the negative
-part of the same sum, because the gradient of 1 - y is minus that of y.
+part of the same sum, because the gradient of 1 - y is minus that of y. In the paper y is the output, the dissimilarity
+d, for every pair, whatever the verdict (equation 1, and the public code).
 
 Weights of the feature maps, by ``method``, with g = dy / dA:
 
@@ -63,15 +64,15 @@ class Explanation(NamedTuple):
         return _rectified(np.abs(self.raw))
 
 
-def pair_maps(model, first, second, target="verdict", layer=None, method="gradcam", batch_size=16):
+def pair_maps(model, first, second, target="different", layer=None, method="gradcam", batch_size=16):
     """Explains the comparison of image pairs.
 
     Args:
         model: a two-input model, before or after saving.
         first, second: RGB ``(n, side, side, 3)`` in [0, 255]; the k-th of one is compared with the k-th of the other.
-        target: what is explained: ``"verdict"`` (the dissimilarity d if it is above 0.5, else the similarity
-            1 - d), ``"different"`` (d, the y of the paper's formula), ``"same"`` (1 - d); or a callable from
-            d ``(n,)`` to y ``(n,)``, made of differentiable operations, each pair on its own.
+        target: what is explained: ``"different"`` (the dissimilarity d, the y of the paper's formula), ``"same"``
+            (1 - d), ``"verdict"`` (d if it is above 0.5, else 1 - d); or a callable from d ``(n,)`` to y ``(n,)``, made
+            of differentiable operations, each pair on its own.
         layer: name of a layer of the backbone; its output if None, which is the paper's last convolution.
         method: one of `METHODS`.
         batch_size: pairs per batch.

@@ -82,14 +82,17 @@ def panel(examples, title=None, top=None, label="saliency, 1 = 99.5th percentile
     return figure
 
 
-def pair_panel(first, second, factual, counterfactual, title, names=("for the verdict", "against it")):
+PAIR_NAMES = ("what makes them different", "what makes them alike")
+
+
+def pair_panel(first, second, factual, counterfactual, title, names=PAIR_NAMES):
     """A figure of a comparison: one row per image, with its factual and its counterfactual map.
 
     Args:
         first, second: uint8 RGB.
         factual, counterfactual: maps ``(2, h, w)`` in [0, 1] from `fsad.explain.gradcam.pair_maps`.
         title: such as similarity and verdict.
-        names: what the factual and the counterfactual map show.
+        names: what the factual and the counterfactual map show; by default those of the target ``"different"``.
     """
     figure = Figure(figsize=(7.4, 5.1), layout="constrained")
     axes = figure.subplots(2, 3)
@@ -98,7 +101,7 @@ def pair_panel(first, second, factual, counterfactual, title, names=("for the ve
         row[1].imshow(blend(image, factual[k], top=1))
         row[2].imshow(blend(image, counterfactual[k], top=1))
         row[0].set_ylabel(("first image", "second image")[k], fontsize=9)
-    _label_columns(axes, ("image", f"factual: {names[0]}", f"counterfactual: {names[1]}"))
+    _label_columns(axes, ("image", f"factual:\n{names[0]}", f"counterfactual:\n{names[1]}"))
     figure.suptitle(title, fontsize=11)
     return figure
 

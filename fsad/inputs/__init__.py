@@ -5,6 +5,7 @@ The layouts of a folder are in `fsad.inputs.layouts`.
 
 import dataclasses
 import glob
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from fsad.inputs.layouts import layout_of, list_images
 from fsad.inputs.reading import Reading, prefetch, read_ahead
 from fsad.inputs.samples import Dataset, Sample
 
-__all__ = ["Dataset", "Reading", "Sample", "find", "load", "look", "prefetch", "read_ahead", "with_groups"]
+__all__ = ["Dataset", "Reading", "Sample", "find", "grouped", "load", "look", "prefetch", "read_ahead", "with_groups"]
 
 
-def find(inputs):
+def find(inputs, group_pattern=None):
     """Lists inputs without reading them.
 
     Args:
@@ -26,13 +27,14 @@ def find(inputs):
             ``(n, H, W, 3)``; a `Sample`, which stays as it is; or several of these in a list. A folder stands for every
             image file below it except masks, labelled where it has a layout that tells good from defective. Hidden
             files and files without an image extension are skipped unless named.
+        group_pattern: as in `load`.
 
     Returns:
         A list of `Sample`. A named file that is missing is in it: reading it says so.
 
     Raises:
         FileNotFoundError: a folder or glob without any image.
-        ValueError: an array of another shape or type.
+        ValueError: an array of another shape or type, or a pattern that is no regular expression or fits no name.
     """
     samples = []
     for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
@@ -42,15 +44,22 @@ def find(inputs):
             samples += _arrays(item, len(samples))
         else:
             samples += _paths(item)
-    return samples
+    return grouped(samples, group_pattern)
 
 
-def load(folder):
+def load(folder, group_pattern=None):
     """The folder of a data set, in whichever of the known layouts it has.
+
+    Args:
+        folder: its path.
+        group_pattern: a regular expression that finds the name of the part in the path of an image below the folder,
+            such as ``"kos[0-9]+"`` or, with the name in parentheses, ``"item([0-9]+)_face"``; ``".+"`` says that each
+            image shows a part of its own. Images of one part are never on both sides of a split. What the pattern finds
+            is trusted: it takes the place of the search for near-duplicates, which parts in a fixed camera can mislead.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no layout fits, or no image is in it.
+        ValueError: no layout fits, no image is in it, or a pattern that is no regular expression or fits no name.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -62,10 +71,10 @@ def load(folder):
         raise ValueError(
             f"{folder}: expected images in the {layout} layout. Received: none, and {len(skipped)} other files"
         )
-    return Dataset(folder, layout, tuple(samples), tuple(skipped))
+    return Dataset(folder, layout, tuple(grouped(samples, group_pattern)), tuple(skipped))
 
 
-def look(folder):
+def look(folder, group_pattern=None):
     """As `load`, for a folder that need not have a layout: then ``layout`` is None and no sample has a label."""
     folder = Path(folder)
     try:
@@ -74,26 +83,51 @@ def look(folder):
         layout = None
     # Classes tell one kind of image from another, not good from defective.
     samples, skipped = list_images(folder, None if layout == "classes" else layout)
-    return Dataset(folder, layout, tuple(samples), tuple(skipped))
+    return Dataset(folder, layout, tuple(grouped(samples, group_pattern)), tuple(skipped))
 
 
-def with_groups(dataset, progress=None):
+def grouped(samples, group_pattern):
+    """The samples, a list, with the groups that a pattern finds in their paths; see `load`."""
+    if group_pattern is None:
+        return samples
+    try:
+        pattern = re.compile(group_pattern)
+    except re.error as error:
+        raise ValueError(
+            f"Expected group_pattern to be a regular expression. Received: {group_pattern!r} ({error})"
+        ) from None
+    below = [s.path.relative_to(s.folder).as_posix() if s.folder else s.name for s in samples]
+    matches = [pattern.search(name) for name in below]
+    if samples and not any(matches):
+        raise ValueError(f"Expected group_pattern to fit names such as {below[0]}. Received: {group_pattern!r}")
+    groups = [m and (next((g for g in m.groups() if g is not None), m[0])) for m in matches]
+    return [
+        sample if group is None else dataclasses.replace(sample, group=group)
+        for sample, group in zip(samples, groups, strict=True)
+    ]
+
+
+def with_groups(dataset, progress=None, trusted=False):
     """Reads every image once; images of one part and near-duplicates (`fsad.duplicates`) get one group number.
 
-    Images that cannot be read move to ``skipped`` with their reason. ``progress``: called with 1 after each image.
+    Images that cannot be read move to ``skipped`` with their reason; of the others the data set has their ``colours``.
+    ``progress``: called with 1 after each image. ``trusted``: whether the parts are known from a pattern, as in
+    `fsad.duplicates.groups`.
     """
-    readable, signatures, skipped = [], [], []
+    readable, signatures, numbers, skipped = [], [], [], []
     for reading in read_ahead(dataset.samples, signatures=True):
         if reading.error:
             skipped.append((reading.sample.path, reading.error))
         else:
             readable.append(reading.sample)
             signatures.append(reading.signature)
+            numbers.append(reading.colours)
         if progress:
             progress(1)
-    groups = duplicates.groups(signatures, known=[s.group for s in readable])
+    groups = duplicates.groups(signatures, known=[s.part for s in readable], trusted=trusted)
     samples = tuple(dataclasses.replace(s, group=int(g)) for s, g in zip(readable, groups, strict=True))
-    return dataclasses.replace(dataset, samples=samples, skipped=dataset.skipped + tuple(skipped))
+    skipped = dataset.skipped + tuple(skipped)
+    return dataclasses.replace(dataset, samples=samples, skipped=skipped, colours=np.reshape(numbers, (-1, 6)))
 
 
 def _arrays(array, number):

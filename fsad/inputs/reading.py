@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fsad import duplicates
+from fsad import colours, duplicates
 from fsad.images import ImageError, resize
 from fsad.inputs.samples import Sample
 
@@ -15,13 +15,15 @@ AHEAD = 16  # images that are read while earlier ones are worked on
 
 
 class Reading(NamedTuple):
-    """A sample as read: ``size`` (width, height); ``resized`` ``(side, side, 3)``, ``signature`` ``(64, 64)`` and
-    ``image`` ``(H, W, 3)`` where they were asked for; ``error``: why it could not be read, and then only that."""
+    """A sample as read: ``size`` (width, height); ``resized`` ``(side, side, 3)``, ``signature`` ``(64, 64)`` with
+    ``colours`` ``(6,)``, and ``image`` ``(H, W, 3)`` where they were asked for; ``error``: why it could not be read,
+    and then only that."""
 
     sample: Sample
     size: tuple | None = None
     resized: np.ndarray | None = None
     signature: np.ndarray | None = None
+    colours: np.ndarray | None = None
     image: np.ndarray | None = None
     error: str | None = None
 
@@ -32,7 +34,8 @@ def read_ahead(samples, side=None, signatures=False, images=False):
     Args:
         samples: from `find` or `load`.
         side: also resize to this side, in pixels.
-        signatures: also make the near-duplicate signature (`fsad.duplicates.signature`), in the same pass.
+        signatures: also make the near-duplicate signature (`fsad.duplicates.signature`) and the six colour numbers
+            (`fsad.colours`), in the same pass.
         images: also keep the image at full size.
     """
 
@@ -46,6 +49,7 @@ def read_ahead(samples, side=None, signatures=False, images=False):
             size=image.shape[1::-1],
             resized=resize(image, side) if side else None,
             signature=duplicates.signature(image) if signatures else None,
+            colours=colours.colours(image) if signatures else None,
             image=image if images else None,
         )
 

@@ -35,6 +35,17 @@ class Sample:
     def name(self) -> str:
         return f"array {self.number}" if self.path is None else str(self.path)
 
+    @property
+    def part(self) -> str | None:
+        """The name of the part it shows, where one is known."""
+        return self.group if isinstance(self.group, str) else None
+
+    @property
+    def split(self) -> str | None:
+        """``"train"`` or ``"test"`` where the folder of that name below the data set's holds it, else None."""
+        top = self.path.relative_to(self.folder).parts[0] if self.folder else None
+        return top if top in ("train", "test") else None
+
     def read(self):
         """uint8 RGB ``(H, W, 3)``; raises `fsad.images.ImageError`."""
         return self.source if self.path is None else read_image(self.path)
@@ -42,12 +53,14 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A folder in a known layout: ``samples``, and what was left out: ``skipped``, a tuple of (path, reason)."""
+    """A folder in a known layout: ``samples``, and what was left out: ``skipped``, a tuple of (path, reason).
+    ``colours`` ``(n, 6)``: of each sample (`fsad.colours`), once `fsad.inputs.with_groups` has run."""
 
     folder: Path
     layout: str
     samples: tuple
     skipped: tuple = ()
+    colours: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def counts(self):
         """Images of each kind, in order of name."""

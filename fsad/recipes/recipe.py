@@ -19,10 +19,11 @@ class Recipe:
     Training, by `fsad.training.fit`: ``pairing``, which images meet (`fsad.pairs`); None for a network that is not
     trained and needs no defective images; ``augment``, images -> c images of each, of which the a-th meets the a-th;
     ``loss`` and ``optimizer``; ``batching`` (a key of `fsad.pairs.BATCHINGS`) and ``batch_size``, pairs or images;
-    ``epochs``; ``patience``, epochs without a better loss on pairs held out, where there are any; ``branch``, a second
-    embedding from the attention's hidden features, and the weight of its loss; ``start``: called as ``start(recipe,
-    embed, index, pair_labels)`` before the first step, to set what depends on the distances there are, where ``embed``
-    maps rows of the images to embeddings.
+    ``epochs``; ``patience``, epochs without a better loss on pairs held out, where there are any, and ``halve_after``,
+    after how many of those the learning rate is halved (0: never); ``branch``, a second embedding from the attention's
+    hidden features, with ``branch_loss`` and ``branch_weight``, the loss of its distances and its weight; ``start``:
+    called as ``start(recipe, embed, index, pair_labels)`` before the first step, to set what depends on the distances
+    there are, where ``embed`` maps rows of the images to a list of their embeddings, that of the branch second.
 
     References: ``references``, labels -> rows of the training images that are; ``views``, images -> images, by which
     each is taken in turn; the first leaves it as it is; ``reduction`` of the dissimilarities to the score
@@ -40,7 +41,9 @@ class Recipe:
     batch_size: int = 16
     epochs: int = 0
     patience: int = 0
+    halve_after: int = 0
     branch: keras.Model | None = None
+    branch_loss: keras.losses.Loss | None = None
     branch_weight: float = 0.0
     start: Callable | None = None
     references: Callable = pairs.good

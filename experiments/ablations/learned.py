@@ -1,4 +1,4 @@
-"""Learned baselines beside the Detector's default recipe, for `experiments.ablations.few`."""
+"""What learns from the shots beside the Detector's default recipe, for `experiments.ablations.few`."""
 
 import dataclasses
 import time
