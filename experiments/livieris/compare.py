@@ -1,10 +1,15 @@
 """Two images, one model: how similar are they, and what speaks for and against it?
 
     python -m experiments.livieris.compare A.jpg B.jpg --model=MODEL.keras --method=xgradcam --target=same
+    python -m experiments.livieris.compare A.jpg B.jpg --model=MODEL.keras --advice \\
+        --masks=A_mask.png,B_mask.png --training=data/train --test=data/test
 
 What you will see, in seconds: the similarity, the verdict, and a panel of both maps for both images (Figures 2 to 4 of
-Livieris et al. 2023), written to ``--out``; with ``--maps=FILE.npz`` the maps themselves too. MODEL is a two-input
-model of this project: `experiments.livieris.table1` keeps its models below ``experiments/.cache/livieris``.
+Livieris et al. 2023), written to ``--out``; with ``--maps=FILE.npz`` the maps themselves too. With ``--advice`` also
+sentences on what to do, each with what it measured (`experiments.livieris.advice`): what happens if the region that
+makes the two alike is covered; with ``--masks``, how much of the map is on the object; with ``--training`` and
+``--test``, folders of images, whether the maps of both lie in the same places. MODEL is a two-input model of this
+project: `experiments.livieris.table1` keeps its models below ``experiments/.cache/livieris``.
 """
 
 import os
@@ -15,11 +20,13 @@ import numpy as np
 from absl import flags
 
 from experiments import runner
-from fsad import siamese
+from experiments.livieris import advice
+from fsad import inputs, siamese
 from fsad.explain import gradcam, overlay
-from fsad.images import read_image, resize
+from fsad.images import read_image, read_images, read_mask, resize
 
 FLAGS = flags.FLAGS
+MAX_PAIRS = 64  # of a folder, whose maps are compared
 
 
 def load(path):
@@ -66,20 +73,58 @@ def run(model, paths, options, out, maps=None):
         print(f"Written: {os.path.relpath(maps)}")
 
 
+def advise(model, paths, masks=(), training=None, test=None, seed=0):
+    """Sentences on two image files and, if they are given, the masks of their objects and two folders of images.
+
+    Raises:
+        FileNotFoundError, ValueError: a missing file or folder, one mask, one folder, or too few images in one.
+    """
+    rng, side = np.random.default_rng(seed), model.input_shape[0][1]
+    if len(masks) not in (0, 2) or (training is None) != (test is None):
+        raise ValueError(f"Expected two masks or none, and both folders or none. Received: {masks}, {training}, {test}")
+    images = read_images(paths, side)
+    sentences = advice.removal(model, *images, rng)[1]
+    if masks:
+        maps = gradcam.pair_maps(model, images[:1], images[1:]).magnitude[0]
+        sentences += advice.on_object(maps, [read_mask(Path(mask)) for mask in masks])[1]
+    if training is not None:
+        sentences += advice.bias(*(_maps_of(model, folder, side, rng) for folder in (training, test)))[1]
+    return sentences
+
+
+def _maps_of(model, folder, side, rng):
+    """Maps, both signs, of random pairs of the images of a folder."""
+    paths = [sample.path for sample in inputs.find(str(folder))]
+    if len(paths) < 4:
+        raise ValueError(f"{folder}: expected four images or more. Received: {len(paths)}")
+    chosen = rng.permutation(len(paths))[: 2 * MAX_PAIRS]
+    chosen = chosen[: len(chosen) // 2 * 2]
+    first, second = np.split(read_images([paths[k] for k in chosen], side), 2)
+    maps = gradcam.pair_maps(model, first, second).magnitude
+    return maps.reshape(-1, *maps.shape[2:])
+
+
 def main(arguments):
     if len(arguments) != 3:
         raise ValueError(f"Expected two images. Received: {arguments[1:]}")
     options = {name: FLAGS[name].value for name in ("target", "layer", "method")}
-    run(load(FLAGS.model), [Path(path) for path in arguments[1:]], options, FLAGS.out, FLAGS.maps)
+    model, paths = load(FLAGS.model), [Path(path) for path in arguments[1:]]
+    run(model, paths, options, FLAGS.out, FLAGS.maps)
+    if FLAGS.advice:
+        print("\n".join(advise(model, paths, FLAGS.masks or (), FLAGS.training, FLAGS.test)))
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("model", None, "a two-input model, .keras", required=True)
-    flags.DEFINE_enum("target", "verdict", list(gradcam.TARGETS), "what is explained")
+    flags.DEFINE_enum("target", "different", list(gradcam.TARGETS), "what is explained")
     flags.DEFINE_enum("method", "gradcam", list(gradcam.METHODS), "weights of the feature maps")
     flags.DEFINE_string("layer", None, "a layer of the backbone; its last by default")
     flags.DEFINE_string(
         "out", "comparison.png", "the panel", allow_override=True
     )  # the runner has a folder of this name
+    flags.DEFINE_bool("advice", False, "say what to do, and what that is measured on")
+    flags.DEFINE_list("masks", None, "masks of the object in the two images")
+    flags.DEFINE_string("training", None, "a folder of images like those it was trained on")
+    flags.DEFINE_string("test", None, "a folder of images it is to judge")
     flags.DEFINE_string("maps", None, "a file for the maps as arrays, .npz")
     runner.run_main(main)
