@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from experiments.livieris import advice
 from fsad import siamese
+from fsad.explain import advice
 
 
 def red_model(side=16):

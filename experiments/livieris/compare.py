@@ -6,7 +6,7 @@
 
 What you will see, in seconds: the similarity, the verdict, and a panel of both maps for both images (Figures 2 to 4 of
 Livieris et al. 2023), written to ``--out``; with ``--maps=FILE.npz`` the maps themselves too. With ``--advice`` also
-sentences on what to do, each with what it measured (`experiments.livieris.advice`): what happens if the region that
+sentences on what to do, each with what it measured (`fsad.explain.advice`): what happens if the region that
 makes the two alike is covered; with ``--masks``, how much of the map is on the object; with ``--training`` and
 ``--test``, folders of images, whether the maps of both lie in the same places. MODEL is a two-input model of this
 project: `experiments.livieris.table1` keeps its models below ``experiments/.cache/livieris``.
@@ -20,9 +20,8 @@ import numpy as np
 from absl import flags
 
 from experiments import runner
-from experiments.livieris import advice
 from fsad import inputs, siamese
-from fsad.explain import gradcam, overlay
+from fsad.explain import advice, gradcam, overlay
 from fsad.images import read_image, read_images, read_mask, resize
 
 FLAGS = flags.FLAGS

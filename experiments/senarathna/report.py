@@ -41,7 +41,8 @@ def scores(runs):
         statistics.by_kind(draws),
         section(
             "Threshold",
-            "0.5 as in the paper, and one calibrated on the training images alone. Here positive means defective.",
+            "0.5, which the paper's counts fit, and one calibrated on the training images alone. Here positive means "
+            "defective.",
             [{"": title, **line} for title, record in titled for line in _at_thresholds(record)],
             names=2,
         ),

@@ -33,7 +33,7 @@ SETTINGS = {
     "good": 8,
     "defective": 8,
     "hold_out": None,
-    "test_per_class": 73,  # the paper's 146 test pairs, half of them good
+    "test_per_class": 73,  # 146 test pairs, half of them good, is what the printed rates of the paper fit
 }
 RATES = ("precision", "recall", "f1", "accuracy")
 
