@@ -126,6 +126,8 @@ def check(folder, progress=True, group_pattern=None):
         signatures.append(reading.signature)
         numbers.append(reading.colours)
     groups = duplicates.groups(signatures)
+    if group_pattern:  # near-duplicates of different parts are then no mistake
+        groups = list(zip(groups, (s.part for s in readable), strict=True))
     several = _several(readable, groups)
     across_labels = [group for group in several if len({s.label for s in group} - {None}) > 1]
     parts = duplicates.groups(signatures, known=[s.part for s in readable], trusted=True) if group_pattern else groups

@@ -58,6 +58,15 @@ def test_items_may_be_good_and_defective_but_not_in_train_and_test(parts, tmp_pa
     assert not report.across_labels and not checks.check(folder, progress=False).bad
 
 
+def test_parts_known_by_name_may_look_alike(parts, tmp_path, offline):
+    for folder in ("good", "defect"):
+        for k in range(4):
+            write_image(tmp_path / folder / f"{k}.png", read_image(parts / "train" / "good" / "000.png"))
+    assert checks.check(tmp_path, progress=False).across_labels
+    report = checks.check(tmp_path, progress=False, group_pattern=".+")
+    assert not report.bad and not report.same
+
+
 def test_both_labels_of_a_group_are_among_the_first_names(tmp_path):
     group = [Sample(tmp_path / f"{k}.png", int(k > 0)) for k in range(6)]
     assert [s.path.name for s in checks._alternating(group[::-1])][:2] == ["5.png", "0.png"]
