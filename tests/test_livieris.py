@@ -93,3 +93,12 @@ def test_a_run_trains_crops_and_compares(tmp_path, monkeypatch):
 def test_only_class_folders_are_taken(parts):
     with pytest.raises(ValueError, match="one folder per class"):
         run.check({**run.SETTINGS, "data": str(parts)})
+
+
+@pytest.mark.parametrize(
+    ("settings", "patience"),
+    [({}, 5), ({"variant": "code"}, 25), ({"frozen": False}, 10), ({"variant": "code", "patience": 3}, 3)],
+)
+def test_patience_is_the_variant_s_unless_given(settings, patience):
+    small = {"backbone": "custom_cnn", "side": 64}
+    assert run.build({**run.SETTINGS, **small, **settings}).patience == patience
