@@ -23,6 +23,9 @@ from fsad import backbones, training, weights
 from fsad.files import FsadError, atomic_folder
 
 ROOT = Path(__file__).parent
+# After each training TensorFlow keeps as much as its weights and their moments take (keras-team/keras#21090): 80 runs of
+# paper T would take 14 GB.
+MAX_MEMORY = 6e9
 FLAGS = flags.FLAGS
 
 flags.DEFINE_list("data", None, "a data set for all rows, or one per row: names or folders (experiments/data.py)")
@@ -228,7 +231,18 @@ def make(runs, train):
             if not isinstance(error, (ValueError, FileNotFoundError)):  # those say what they expected
                 logging.exception("%s failed", where)
             failures[run.folder] = f"Seed {seed} failed: {(str(error) or type(error).__name__).splitlines()[0][:200]}"
+        if not failures and number < len(runs) and memory() > MAX_MEMORY:
+            print(f"Starting anew after {number} of {len(runs)} runs, to free {memory() / 1e9:.0f} GB.", flush=True)
+            os.execv(
+                sys.executable, [sys.executable, *sys.orig_argv[1:]]
+            )  # goes on after the finished runs, as after an interrupt
     return failures
+
+
+def memory():
+    """Bytes that this process holds; 0 where the system does not say."""
+    status = Path("/proc/self/statm")
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.is_file() else 0
 
 
 def _make(run, train, title):

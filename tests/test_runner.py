@@ -77,6 +77,21 @@ def test_an_interrupted_table_goes_on_where_it_was(call, tmp_path, capsys):
     assert len([*(tmp_path / "runs").iterdir()]) == 2  # nothing unfinished is left
 
 
+def test_a_process_that_has_grown_starts_anew_and_goes_on(call, monkeypatch):
+    class Replaced(Exception):
+        """A process that is replaced does not come back."""
+
+    def execv(path, arguments):
+        assert path == arguments[0] and arguments[1:] == runner.sys.orig_argv[1:]
+        raise Replaced
+
+    monkeypatch.setattr(runner.os, "execv", execv)
+    monkeypatch.setattr(runner, "memory", lambda: 2 * runner.MAX_MEMORY)
+    with pytest.raises(Replaced):
+        call("--rows=a")
+    assert "37.5%" in call("--rows=a")["made_up_parts_trial.md"]  # one was left, and after the last there is no need
+
+
 def test_a_failed_run_costs_only_its_own_cells(call, capsys, tmp_path):
     def failing(settings, on_epoch):
         return train(settings, on_epoch) if settings["seed"] == 0 else 1 / 0
