@@ -23,8 +23,8 @@ from fsad import backbones, training, weights
 from fsad.files import FsadError, atomic_folder
 
 ROOT = Path(__file__).parent
-# After each training TensorFlow keeps as much as its weights and their moments take (keras-team/keras#21090): 80 runs of
-# paper T would take 14 GB.
+# After each training TensorFlow keeps as much as its weights and their moments take (keras-team/keras#21090): 80 runs
+# of paper T would take 14 GB.
 MAX_MEMORY = 6e9
 FLAGS = flags.FLAGS
 
