@@ -3,6 +3,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+from experiments.runner import Run
 from experiments.takimoto import run, tables
 from experiments.takimoto.tables import KEYS, TABLES
 from fsad import synthetic
@@ -38,6 +39,30 @@ def test_judgements_by_hand():
     joined = run.judgements(4.0)["both"]([np.ones((1, 2)), np.ones((1, 2))])
     assert joined.tolist() == [[1, 1, 2, 2]] and [*run.judgements(0.0)] == ["output_1"]
     assert tables._nearest(np.array([0, 0, 1, 1]), np.array([-1, 1, 1, 1.0]), 0) == [0.75, 0.5, 1.0]
+
+
+def test_what_a_piece_adds_is_told_on_the_same_draws():
+    """Method II ranks all four images right where method I ranks half of the pairs: on one draw; on the other, both."""
+    assert [tables.baseline(key) for key in ("II_4", "III_1.5_7", "PBCL_2_13", "I", "CL_2")] == [
+        "I", "II_7", "CL_13", None, None
+    ]  # fmt: skip
+
+    class Finished(Run):
+        def load(self):
+            nearest = {"nearest": [-1, -1, 1, 1], "centroid": self.settings["scores"]}
+            test = {"label": [0, 0, 1, 1], "group": [0, 1, 2, 3], "output_1": nearest}
+            return {"settings": self.settings, "test": test}, {}
+
+    rows = {row.key: row for row in TABLES[11].rows}
+    runs = [
+        Finished(rows[key], {"seed": seed, "scores": scores}, None)
+        for key, seed, scores in (
+            ("I", 0, [1, 1, 1, 1]), ("I", 1, [1, 2, 3, 4]), ("II_4", 0, [1, 2, 3, 4]), ("II_4", 1, [1, 2, 3, 4])
+        )
+    ]  # fmt: skip
+    text = tables._differences(tables.runner.by_row(runs))
+    assert "| II: attention | 4 | 0.250 ± 0.354 | 0.000 ± 0.000 |" in text and "| mean of 1 | 0.250 ± 0.354 |" in text
+    assert tables._differences(tables.runner.by_row(runs[:2])) == ""
 
 
 def test_the_estimate_is_steps_times_the_time_of_one(monkeypatch):

@@ -151,7 +151,47 @@ def report(runs):
         "attention map against the masks of the defective images, beside that of the mean map, which knows nothing of "
         "the image."
     )
-    return results, section("Beyond the paper", text, beyond), {}
+    sections = [_differences(runner.by_row(runs)), section("Beyond the paper", text, beyond)]
+    return results, "\n\n".join(filter(None, sections)), {}
+
+
+def baseline(key):
+    """The key of the row that a row adds one thing to: II to I, III to II, the pair-balanced loss to the plain one."""
+    parts = key.split("_")
+    if parts[0] == "II":
+        return "I"
+    return {"III": f"II_{parts[-1]}", "PBCL": f"CL_{parts[-1]}"}.get(parts[0])
+
+
+def _differences(rows):
+    """What attention, the branch and the pair-balanced loss add, on the same draws: at each position, and over all."""
+    by_key = {row.key: {r["settings"]["seed"]: r for r in records} for row, records in rows}
+    lines, over_all = [], {}
+    for row, records in rows:
+        before = by_key.get(baseline(row.key), {})
+        for record in records:
+            if earlier := before.get(record["settings"]["seed"]):
+                line = {name: after - _figures(earlier)[name] for name, after in _figures(record).items()}
+                lines.append({"": row.title.split(", N")[0], "N": row.key.split("_")[-1], **line})
+                over_all.setdefault((lines[-1][""], record["settings"]["seed"]), []).append(line)
+    if not lines:
+        return ""
+    for (title, _), parts in over_all.items():
+        mean = {name: np.mean([part[name] for part in parts]) for name in parts[0]}
+        lines.append({"": title, "N": f"mean of {len(parts)}", **mean})
+    text = (
+        "Difference to the row without it (II to I, III to II at the same N, the pair-balanced loss to the plain one), "
+        "on the same draws and from the same weights: mean ± standard deviation over the draws. The lines of means "
+        "average over the positions first."
+    )
+    return section("What each piece adds", text, lines, names=2)
+
+
+def _figures(record):
+    labels, scores = np.array(record["test"]["label"]), record["test"]["output_1"]
+    accuracy, recall, specificity = _nearest(labels, np.array(scores["nearest"]), 0.0)
+    auc = _auc(labels, scores["centroid"], 0.0)[0]
+    return {"AUC": auc, "Accuracy": accuracy, "Recall": recall, "Specificity": specificity}
 
 
 def _beyond(record):
