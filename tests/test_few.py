@@ -1,5 +1,6 @@
 import numpy as np
 
+from experiments import data
 from experiments.ablations import few
 from experiments.page import Row
 from fsad import inputs, splits
@@ -18,6 +19,7 @@ class Finished:
 
 def test_a_variant_from_images_to_cells(parts):
     settings = {**few.TABLE.settings, "data": str(parts), "anchors": 2, "good": 14, "defective": 4, "seed": 0}
+    settings |= data.known(str(parts))
     settings |= {"weights": "none", "test_per_class": 2}
     record, _ = few.train({**settings, "backbone": "filter_bank"})
     assert list(record["scores"]) == ["1", "2", "4", "8", "16"]
