@@ -231,12 +231,17 @@ def make(runs, train):
             if not isinstance(error, (ValueError, FileNotFoundError)):  # those say what they expected
                 logging.exception("%s failed", where)
             failures[run.folder] = f"Seed {seed} failed: {(str(error) or type(error).__name__).splitlines()[0][:200]}"
-        if not failures and number < len(runs) and memory() > MAX_MEMORY:
+        if not failures and number < len(runs) and is_command() and memory() > MAX_MEMORY:
             print(f"Starting anew after {number} of {len(runs)} runs, to free {memory() / 1e9:.0f} GB.", flush=True)
             os.execv(
                 sys.executable, [sys.executable, *sys.orig_argv[1:]]
             )  # goes on after the finished runs, as after an interrupt
     return failures
+
+
+def is_command():
+    """Whether this process is a script of `experiments`, which it may replace, and not a test or a notebook."""
+    return getattr(sys.modules["__main__"].__spec__, "name", "").startswith("experiments.")
 
 
 def memory():

@@ -85,6 +85,8 @@ def test_a_process_that_has_grown_starts_anew_and_goes_on(call, monkeypatch):
         assert path == arguments[0] and arguments[1:] == runner.sys.orig_argv[1:]
         raise Replaced
 
+    assert not runner.is_command()  # a process of tests is never replaced
+    monkeypatch.setattr(runner, "is_command", lambda: True)
     monkeypatch.setattr(runner.os, "execv", execv)
     monkeypatch.setattr(runner, "memory", lambda: 2 * runner.MAX_MEMORY)
     with pytest.raises(Replaced):
