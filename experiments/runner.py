@@ -319,7 +319,7 @@ def _head(table, runs, records, command):
     """The paragraphs above a table."""
     hidden = ("data", "seed", *data.DEFAULTS, *table.hidden_settings)
     datasets = {run.settings["data"]: data.of(run.settings) for run in runs}
-    told = "; ".join(f"{dataset.folder.name}: {data.told_by_colour(dataset)}" for dataset in datasets.values())
+    areas = "; ".join(f"{dataset.folder.name}: {data.told_by_colour(dataset)}" for dataset in datasets.values())
     same = {k: v for k, v in runs[0].settings.items() if v is not None and all(r.settings[k] == v for r in runs)}
     cell = "the paper's value / ours: " if table.has_paper else ""
     return [
@@ -327,6 +327,6 @@ def _head(table, runs, records, command):
         "(95 % bootstrap interval over draws and test images). The interval of one draw is for that draw alone; that "
         "of a few draws is rather too narrow.",
         f"Data: {'; '.join(dict.fromkeys(record['data'] for record in records))}.",
-        f"What the mean and deviation of R, G and B of the whole image alone tell, AUROC in cross-validation: {told}.",
+        f"What the mean and deviation of R, G and B of the whole image alone tell, AUROC in cross-validation: {areas}.",
         f"Same for all rows: {', '.join(f'{k} {v}' for k, v in same.items() if k not in hidden)}.",
     ]

@@ -57,7 +57,7 @@ class FolderReport:
         lines += _block("groups are in train AND test", [", ".join(g[:4]) for g in self.across_sides])
         lines += _block("groups of images show one part, or are one image", [", ".join(g[:4]) for g in self.same])
         lines += _block("suspicious labels", [f"{name}: {why}" for name, why in self.suspicious])
-        lines += [_colour_line(*told) for told in self.colours]
+        lines += [_colour_line(what, area) for what, area in self.colours]
         lines += list(self.notes)
         return "\n".join([*lines, "Fix these before fitting." if self.bad else "No blocking problems."])
 
@@ -135,12 +135,12 @@ def check(folder, progress=True, group_pattern=None):
     flagged = {s for group in (*across_labels, *across_sides) for s in group}
     same = [group for group in several if not flagged.intersection(group)]
     suspicious, notes = _suspicious(readable, progress, group_pattern)
-    told = {}
+    areas = {}
     if dataset.layout not in (None, "classes"):
         grouped = [dataclasses.replace(s, group=int(g)) for s, g in zip(readable, parts, strict=True)]
         rows = [k for k, s in enumerate(grouped) if s.label is not None]
         labelled = tuple(grouped[k] for k in rows)
-        told = colours.confounds(
+        areas = colours.confounds(
             dataclasses.replace(dataset, samples=labelled, colours=np.reshape(numbers, (-1, 6))[rows])
         )
 
@@ -158,7 +158,7 @@ def check(folder, progress=True, group_pattern=None):
         across_labels=names(across_labels),
         across_sides=names(across_sides),
         suspicious=tuple(suspicious),
-        colours=tuple((what, area) for what, area in told.items() if area is not None),
+        colours=tuple((what, area) for what, area in areas.items() if area is not None),
         notes=tuple(notes),
     )
 

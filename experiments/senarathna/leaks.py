@@ -75,13 +75,13 @@ def results(runs):
         if not tests:
             by_key[row.key] = Result({}, (NOTHING,))
             continue
-        found = {}
+        row_cells = {}
         for key, scores in (("auroc", report.REDUCTION), ("colours", "colours")):
-            found |= cells(_auroc, (key,), [draw(test, test[scores], 0.0) for test in tests])[0]
+            row_cells |= cells(_auroc, (key,), [draw(test, test[scores], 0.0) for test in tests])[0]
         sizes = sorted({len(test["label"]) for test in tests})
         what = "pairs" if way == "pairs" else "images"
         tested = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else str(sizes[0])
-        by_key[row.key] = Result(found, (f"{len(tests)} draws, {tested} {what} tested per draw.",))
+        by_key[row.key] = Result(row_cells, (f"{len(tests)} draws, {tested} {what} tested per draw.",))
     return by_key, "", {}
 
 
