@@ -288,12 +288,14 @@ def by_row(runs):
 
 
 def _share_tests(records):
-    """The records, where a ``test`` that equals an earlier one, images and all, refers to that record."""
+    """The records, where what a ``test`` has in common with an earlier one, such as its images, refers to that
+    record."""
     first = {}
     for k, record in enumerate(records):
-        earlier = first.setdefault(json.dumps(record.get("test", k)), k)
-        if earlier != k:
-            record["test"] = {"as in run": earlier}
+        for name, values in record.get("test", {}).items():
+            earlier = first.setdefault((name, json.dumps(values)), k)
+            if earlier != k:
+                record["test"][name] = {"as in run": earlier}
     return records
 
 

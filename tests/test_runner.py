@@ -27,11 +27,11 @@ TABLE = Table(
 def train(settings, on_epoch):
     on_epoch(0.5)
     accuracy = (1 + settings["seed"]) / 4 if settings["backbone"] == "custom_cnn" else 1.0
-    return {"data": "a set", "test": [accuracy], "settings": settings}, {"maps": np.zeros((1, 2, 2))}
+    return {"data": "a set", "test": {"accuracy": accuracy}, "settings": settings}, {"maps": np.zeros((1, 2, 2))}
 
 
 def report(runs):
-    rows = {row.key: [record["test"][0] for record in records] for row, records in runner.by_row(runs)}
+    rows = {row.key: [record["test"]["accuracy"] for record in records] for row, records in runner.by_row(runs)}
     return {key: Result({"accuracy": statistics.spread(values)}) for key, values in rows.items()}, "## More", {}
 
 
@@ -151,9 +151,11 @@ def test_missing_weights_of_imagenet_are_random_ones_and_said_to_be(call, monkey
 
 
 def test_test_images_of_one_draw_are_written_once():
-    one, other = {"test": {"path": ["a"]}, "seed": 0}, {"test": {"path": ["b"]}}
-    shared = runner._share_tests([one, other, {**one, "seed": 1}, {"seed": 2}])
-    assert shared == [one, other, {"test": {"as in run": 0}, "seed": 1}, {"seed": 2}]
+    tests = [{"path": ["a"], "mean": [0.1]}, {"path": ["b"], "mean": [0.2]}, {"path": ["a"], "mean": [0.3]}]
+    shared = runner._share_tests([*({"test": test} for test in tests), {"seed": 2}])
+    assert [record.get("test") for record in shared] == [
+        tests[0], tests[1], {"path": {"as in run": 0}, "mean": [0.3]}, None
+    ]  # fmt: skip
 
 
 def test_figures_are_of_the_first_draw_and_name_trials(call, tmp_path, monkeypatch):
