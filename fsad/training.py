@@ -72,7 +72,7 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
     if recipe.augment is not None and given_features:
         raise ValueError(f"Expected images, which the recipe {recipe.name} augments. Received: feature maps")
     if recipe.augment is not None:
-        images, index, pair_labels = _augmented(recipe.augment, images, index, pair_labels)
+        images, index, pair_labels = augmented(recipe.augment, images, index, pair_labels)
     if frozen and not given_features:  # images do not change and a frozen backbone has no state
         images = backbone.predict(np.asarray(images), batch_size=32, verbose=0)
     if recipe.start is not None:
@@ -108,12 +108,20 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
     return [float(v) for v in history]
 
 
-def _augmented(augment, images, index, pair_labels):
-    """The a-th augmented image of the one meets the a-th of the other."""
-    augmented = augment(images)
-    copies = len(augmented) // len(images)
+def augmented(augment, images, index, pair_labels):
+    """Pairs of images -> pairs of their augmentations: the a-th of the one meets the a-th of the other.
+
+    Args:
+        augment: images ``(n, S, S, 3)`` -> ``(n c, S, S, 3)``, the c of each image in a row.
+        images, index, pair_labels: of n images and P pairs, as `fsad.pairs` makes them.
+
+    Returns:
+        The same three, of ``n c`` images and ``P c`` pairs.
+    """
+    expanded = augment(images)
+    copies = len(expanded) // len(images)
     index = (index[:, None] * copies + np.arange(copies)[:, None]).reshape(-1, 2)
-    return augmented, index.astype(np.int32), np.repeat(pair_labels, copies, axis=0)
+    return expanded, index.astype(np.int32), np.repeat(pair_labels, copies, axis=0)
 
 
 OUTPUTS = ("distance", "branch_distance")  # of `fsad.siamese.indexed` with a branch

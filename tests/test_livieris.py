@@ -7,7 +7,6 @@ from experiments import data
 from experiments.livieris import figures, run, table1
 from experiments.runner import Run
 from fsad import synthetic
-from fsad.explain.boxes import Box
 from fsad.images import resize
 from fsad.inputs import Sample
 
@@ -35,14 +34,6 @@ def test_one_pair_per_image_half_of_them_same_or_both(rng):
     both, _ = run.tested("code", index, labels, rng)
     one, its_labels = run.tested("text", index, labels, rng)
     assert (both == index).all() and sorted(one[:, 0]) == list(range(20)) and its_labels.sum() == 10
-
-
-def test_overlap_by_hand():
-    assert run.overlap(Box(0, 0, 4, 4), Box(2, 0, 6, 4)) == 8 / 24
-    assert run.overlap(Box(0, 0, 2, 2), Box(3, 3, 5, 5)) == 0
-    mask = np.zeros((6, 8), bool)
-    mask[1:3, 2:7] = True
-    assert run.box_around(mask) == Box(2, 1, 7, 3)
 
 
 def test_images_are_cropped_to_the_box_of_their_map(rng):

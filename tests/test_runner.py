@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments import data, figures, runner, statistics
 from experiments.page import Column, Result, Row, Table
+from experiments.runs import by_row
 from fsad.weights import WeightsError
 
 TABLE = Table(
@@ -31,7 +32,7 @@ def train(settings, on_epoch):
 
 
 def report(runs):
-    rows = {row.key: [record["test"]["accuracy"] for record in records] for row, records in runner.by_row(runs)}
+    rows = {row.key: [record["test"]["accuracy"] for record in records] for row, records in by_row(runs)}
     return {key: Result({"accuracy": statistics.spread(values)}) for key, values in rows.items()}, "## More", {}
 
 
@@ -75,23 +76,6 @@ def test_an_interrupted_table_goes_on_where_it_was(call, tmp_path, capsys):
     assert shown.count("finished  First") == shown.count("to run    First") == 1 and "2 run(s), 1 to do" in shown
     assert "37.5%" in call("--rows=a")["made_up_parts_trial.md"]
     assert len([*(tmp_path / "runs").iterdir()]) == 2  # nothing unfinished is left
-
-
-def test_a_process_that_has_grown_starts_anew_and_goes_on(call, monkeypatch):
-    class Replaced(Exception):
-        """A process that is replaced does not come back."""
-
-    def execv(path, arguments):
-        assert path == arguments[0] and arguments[1:] == runner.sys.orig_argv[1:]
-        raise Replaced
-
-    assert not runner.is_command()  # a process of tests is never replaced
-    monkeypatch.setattr(runner, "is_command", lambda: True)
-    monkeypatch.setattr(runner.os, "execv", execv)
-    monkeypatch.setattr(runner, "memory", lambda: 2 * runner.MAX_MEMORY)
-    with pytest.raises(Replaced):
-        call("--rows=a")
-    assert "37.5%" in call("--rows=a")["made_up_parts_trial.md"]  # one was left, and after the last there is no need
 
 
 def test_a_failed_run_costs_only_its_own_cells(call, capsys, tmp_path):

@@ -60,9 +60,9 @@ def test_what_a_piece_adds_is_told_on_the_same_draws():
             ("I", 0, [1, 1, 1, 1]), ("I", 1, [1, 2, 3, 4]), ("II_4", 0, [1, 2, 3, 4]), ("II_4", 1, [1, 2, 3, 4])
         )
     ]  # fmt: skip
-    text = tables._differences(tables.runner.by_row(runs))
+    text = tables._differences(tables.by_row(runs))
     assert "| II: attention | 4 | 0.250 ± 0.354 | 0.000 ± 0.000 |" in text and "| mean of 1 | 0.250 ± 0.354 |" in text
-    assert tables._differences(tables.runner.by_row(runs[:2])) == ""
+    assert tables._differences(tables.by_row(runs[:2])) == ""
 
 
 def test_the_estimate_is_steps_times_the_time_of_one(monkeypatch):

@@ -59,7 +59,7 @@ def test_a_recipe_can_be_trained_twice(tiny_recipe, rng):
 
 def test_the_a_th_augmented_image_meets_the_a_th():
     images, index, labels = np.array([1, 2, 3]), np.array([[0, 1], [0, 2]], np.int32), np.array([[0.0], [1.0]])
-    images, index, labels = training._augmented(lambda x: np.repeat(x, 2) + [0, 10] * 3, images, index, labels)
+    images, index, labels = training.augmented(lambda x: np.repeat(x, 2) + [0, 10] * 3, images, index, labels)
     assert images[index].tolist() == [[1, 2], [11, 12], [1, 3], [11, 13]]
     assert labels.tolist() == [[0], [0], [1], [1]] and index.dtype == np.int32
 
@@ -67,7 +67,7 @@ def test_the_a_th_augmented_image_meets_the_a_th():
 def test_the_paper_trains_on_128_pairs(tiny_recipe, rng):
     recipe = tiny_recipe()
     images, labels = shots(rng, 8)
-    images, index, pair_labels = training._augmented(recipe.augment, images, *recipe.pairing(labels, None, rng))
+    images, index, pair_labels = training.augmented(recipe.augment, images, *recipe.pairing(labels, None, rng))
     assert len(images) == 192 and len(index) == 128 and pair_labels.sum() == 64
 
 

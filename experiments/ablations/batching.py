@@ -15,6 +15,7 @@ import numpy as np
 from experiments import runner
 from experiments.ablations import margin
 from experiments.page import Row, machine
+from experiments.runs import by_row
 from experiments.statistics import section
 from experiments.takimoto import tables
 from experiments.takimoto.run import check, estimate, train
@@ -46,7 +47,7 @@ def report(runs):
     """The table, and what each row cost."""
     results, sections, figures = tables.report(runs)
     costs = []
-    for row, records in runner.by_row(runs):
+    for row, records in by_row(runs):
         settings = records[0]["settings"]
         steps, images = (settings["epochs"] * count for count in passes(settings))
         for record in records:

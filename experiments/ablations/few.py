@@ -23,6 +23,7 @@ from experiments import data, runner, statistics
 from experiments.ablations import learned
 from experiments.ablations.learned import read
 from experiments.page import Column, Result, Row, Table
+from experiments.runs import by_row
 from experiments.statistics import section
 from fsad import evaluation, metrics, recipes, scoring, siamese, thresholds
 
@@ -174,7 +175,7 @@ METHODS = {
 
 def report(runs):
     """Results by row; then the recipe by numbers of images, and every row by type of defect."""
-    results, rows = {}, runner.by_row(runs)
+    results, rows = {}, by_row(runs)
     for row, records in rows:
         draws = [statistics.draw(r["test"], r["scores"]["16"], 0.0) for r in records]
         cells, _ = statistics.cells(_statistics, ("auroc", "f1_max"), draws)

@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments import data, runner
 from experiments.page import Column, Result, Row, Table
+from experiments.runs import by_row
 from experiments.statistics import spread
 from fsad import metrics
 from fsad.detector import Detector
@@ -69,7 +70,7 @@ def train(settings, on_epoch=lambda loss: None):
 def report(runs):
     """Mean AUROC of each runtime and the largest differences."""
     results = {}
-    for row, records in runner.by_row(runs):
+    for row, records in by_row(runs):
         cells = {}
         for name in NAMES:
             tested = [r for r in records if name in r["scores"]]

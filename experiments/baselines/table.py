@@ -19,6 +19,7 @@ from experiments import data, runner, statistics
 from experiments.baselines import autoencoder, fewsome, ganomaly, six_colours, svm, variational_autoencoder
 from experiments.data import check_shots
 from experiments.page import Column, Result, Row, Table
+from experiments.runs import by_row, recall
 from experiments.senarathna.run import SETTINGS as PAPER_S
 from experiments.senarathna.run import train as train_paper_s
 from experiments.takimoto.run import nearest_class
@@ -97,7 +98,7 @@ def train(settings, on_epoch=lambda loss: None):
     dataset = data.of(settings)
     if settings["method"] == "paper_s":
         own = {k: settings[k] for k in ("data", "seed", "precision", "test_per_class", *data.DEFAULTS)}
-        record = runner.recall({**PAPER_S, "epochs": 20, **own}, train_paper_s)
+        record = recall({**PAPER_S, "epochs": 20, **own}, train_paper_s)
         test = {name: record["test"][name] for name in ("path", "label", "kind", "group")}
         return {"data": record["data"], "test": test, "scores": record["test"]["mean"],
                 "seconds": record["training_seconds"], "weights_loaded": record["weights_loaded"]}, {}  # fmt: skip
@@ -120,7 +121,7 @@ def train(settings, on_epoch=lambda loss: None):
 def report(runs):
     """Results by row, and a section with a line per method and a column per data set."""
     results, lines = {}, {words: {} for words, _ in METHODS.values()}
-    for row, records in runner.by_row(runs):
+    for row, records in by_row(runs):
         draws = [statistics.draw(r["test"], r["scores"], 0.0) for r in records]
         cells, _ = statistics.cells(_statistics, ("auroc", "f1_max"), draws)
         cells["seconds"] = statistics.spread(r["seconds"] for r in records)

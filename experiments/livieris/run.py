@@ -22,16 +22,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import cv2
 import keras
 import numpy as np
 
 from experiments import data, digests
+from experiments.livieris import location
 from fsad import inputs, pairs, scoring, siamese, splits, training
-from fsad.evaluation import pixel_auroc
-from fsad.explain.boxes import Box, bounding_box, crop
+from fsad.explain.boxes import bounding_box, crop
 from fsad.explain.gradcam import pair_maps
-from fsad.images import read_mask, resize
+from fsad.images import resize
 from fsad.recipes import Recipe, livieris
 
 RECIPE = {name: argument.default for name, argument in inspect.signature(livieris.build).parameters.items()}
@@ -94,7 +93,7 @@ def train(settings, on_epoch=lambda loss: None):
     fit_pairs, validation_pairs = draw(fit_rows), draw(validation_rows)
     test_pairs, test_labels = tested(settings["split"], *draw(test_rows), rng)
     partner = _partners_of_the_same_class(labels, groups, known, rng)
-    masks = _object_masks(samples, test_rows[partner[test_rows] >= 0])
+    masks = location.object_masks(samples, test_rows[partner[test_rows] >= 0])
 
     models, maps, boxes, fractions = {}, {"original": {}}, {}, {}
     for way in TRAINED:
@@ -260,43 +259,7 @@ def _count(fractions):
     return {"images": len(cropped), "of": len(fractions), "area": float(cropped.mean()) if len(cropped) else None}
 
 
-def _object_masks(samples, rows):
-    """Masks of the object by row, of the images that have one which is neither empty nor the whole image."""
-    masks = {row: read_mask(samples[row].mask) for row in rows.tolist() if samples[row].mask}
-    return {row: mask for row, mask in masks.items() if mask.any() and not mask.all()}
-
-
 def _located(model, samples, partner, masks, boxes):
-    """Where the maps of the test images lie, for data sets with masks of the object; None for others.
-
-    Pixel AUROC of the maps against the mask, and of the mean magnitude, which knows nothing of the image; mean
-    intersection over union of the boxes of cropped images with that of the mask.
-    """
-    if not masks:
-        return None
-    rows = np.array([*masks])
-    explanation = _maps(model, rows, partner)
-    maps = {name: getattr(explanation, name)[:, 0] for name in ("factual", "counterfactual", "magnitude")}
-    maps["mean map"] = np.broadcast_to(maps["magnitude"].mean(0), maps["magnitude"].shape)
-    measured = {}
-    for name, values in maps.items():
-        areas = [pixel_auroc(one, samples[row].mask) for one, row in zip(values, rows, strict=True)]
-        measured[name] = float(np.mean(areas))
-    for way in boxes:
-        cropped = [row for row in masks if boxes[way][row][0] >= 0]
-        overlaps = [overlap(Box(*boxes[way][row].tolist()), box_around(masks[row])) for row in cropped]
-        measured[f"box, {way}"] = float(np.mean(overlaps)) if overlaps else None
-    return measured
-
-
-def box_around(mask):
-    """The smallest `Box` with all of a mask."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return Box(left, top, left + width, top + height)
-
-
-def overlap(a, b):
-    """Intersection over union of two boxes."""
-    width = max(0, min(a.right, b.right) - max(a.left, b.left))
-    shared = width * max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
-    return shared / (a.area + b.area - shared)
+    """`experiments.livieris.location.located` for the maps of a model; None without masks."""
+    rows = np.array([*masks], int)
+    return location.located(_maps(model, rows, partner), samples, masks, boxes) if len(rows) else None

@@ -21,6 +21,7 @@ from absl import flags
 from experiments import runner, statistics
 from experiments.livieris.run import FAST_PATIENCE, SETTINGS, TEST_FRACTIONS, WAYS, check, train
 from experiments.page import Column, Result, Row, Table
+from experiments.runs import by_row
 from experiments.statistics import section
 from fsad import metrics
 from fsad.recipes.livieris import VARIANTS
@@ -99,7 +100,7 @@ def pair_statistics(labels, scores, threshold):
 def report(runs):
     """Results by row, and sections on what cropping changed and where the maps lie."""
     results, sets = {}, []
-    for row, records in runner.by_row(runs):
+    for row, records in by_row(runs):
         way = next((way for way in WAYS if row.key.endswith(way)), "original")
         draws = [statistics.draw(r["test"], r["test"][way], THRESHOLD) for r in records]
         results[row.key] = Result(statistics.cells(pair_statistics, KEYS, draws, resamples=500)[0], (_note(records),))

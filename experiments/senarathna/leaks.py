@@ -13,6 +13,7 @@ chance, whatever the network memorises. The first, second and fourth row of a da
 from experiments import runner
 from experiments.data import check_shots
 from experiments.page import Column, Result, Row, Table
+from experiments.runs import by_row
 from experiments.senarathna import report
 from experiments.senarathna.run import SETTINGS, train
 from experiments.statistics import cells, draw
@@ -67,7 +68,7 @@ TABLE = Table(
 def results(runs):
     """Results by row."""
     by_key = {}
-    for row, records in runner.by_row(runs):
+    for row, records in by_row(runs):
         way = row.key.split("_")[-1]
         tests = [record["leaks"].get(LEAKS[way]) if way in LEAKS else record["test"] for record in records]
         # Other photographs of a few parts need not show both classes.

@@ -7,8 +7,9 @@ from absl import flags
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay, roc_curve
 
-from experiments import runner, statistics
+from experiments import statistics
 from experiments.page import Result, machine
+from experiments.runs import by_row
 from experiments.senarathna.run import RATES, rates
 from experiments.statistics import plus_minus, section, spread
 from fsad import metrics, scoring
@@ -26,7 +27,7 @@ HIDDEN = ("normalise", "split_pairs")  # of the leak study alone
 
 def scores(runs):
     """Results, sections and figures of a table about accuracy."""
-    rows = runner.by_row(runs)
+    rows = by_row(runs)
     titled = [(row.title, record) for row, records in rows for record in records]
     draws = [(row, [(r["test"], r["test"][REDUCTION]) for r in records]) for row, records in rows]
     sections = [
@@ -69,7 +70,7 @@ def scores(runs):
 def costs(runs):
     """Results of a table about time and size."""
     where = f"Ours on: {machine()}."
-    return {row.key: Result(_costs(r), (_note(r), where)) for row, r in runner.by_row(runs)}, "", {}
+    return {row.key: Result(_costs(r), (_note(r), where)) for row, r in by_row(runs)}, "", {}
 
 
 def draw_of(record, reduction=REDUCTION, threshold=THRESHOLD):

@@ -150,15 +150,12 @@ def split_pairs(recipe, images, labels, rng, options, test=0.2):
         What a record holds: ``weights_loaded`` and a ``test`` of pairs, in which a label and a group are those of the
         second image.
     """
-    index, pair_labels = recipe.pairing(labels)
-    expanded = np.asarray(recipe.augment(images))
-    copies = len(expanded) // len(images)
-    index = (index[:, None] * copies + np.arange(copies)[:, None]).reshape(-1, 2)
-    pair_labels = np.repeat(pair_labels, copies, axis=0)
+    expanded, index, pair_labels = training.augmented(recipe.augment, images, *recipe.pairing(labels))
+    expanded, copies = np.asarray(expanded), len(expanded) // len(images)
     order = rng.permutation(len(index))
     tested, trained = np.split(order, [round(test * len(order))])
     whole = dataclasses.replace(recipe, augment=None)  # augmented already
-    pairs = (index[trained].astype(np.int32), pair_labels[trained])
+    pairs = (index[trained], pair_labels[trained])
     training.fit(whole, expanded, np.repeat(labels, copies), rng, pairs=pairs, **options)
     embeddings = scoring.embed(recipe.model, expanded)
     sides = [embeddings[index[tested][:, side]] for side in (0, 1)]

@@ -17,6 +17,7 @@ from absl import flags
 
 from experiments import runner, statistics
 from experiments.page import Column, Result, Row, Table
+from experiments.runs import by_row
 from experiments.statistics import section
 from experiments.takimoto.run import SETTINGS, check, estimate, train
 from fsad import metrics
@@ -139,7 +140,7 @@ def _nearest(labels, scores, threshold):
 def report(runs):
     """Results by row, and what goes beyond the paper: both embeddings, attention as a localiser, the margin."""
     results, beyond = {}, []
-    for row, records in runner.by_row(runs):
+    for row, records in by_row(runs):
         cells = {}
         for score, statistic, keys in (("centroid", _auc, KEYS[:1]), ("nearest", _nearest, KEYS[1:])):
             draws = [statistics.draw(r["test"], r["test"]["output_1"][score], 0.0) for r in records]
@@ -151,7 +152,7 @@ def report(runs):
         "attention map against the masks of the defective images, beside that of the mean map, which knows nothing of "
         "the image."
     )
-    sections = [_differences(runner.by_row(runs)), section("Beyond the paper", text, beyond)]
+    sections = [_differences(by_row(runs)), section("Beyond the paper", text, beyond)]
     return results, "\n\n".join(filter(None, sections)), {}
 
 
