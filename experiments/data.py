@@ -95,8 +95,8 @@ def describe(dataset, settings=DEFAULTS):
 
 def told_by_colour(dataset):
     """What six colour numbers alone tell apart (`fsad.colours`), as text such as ``"good from defective 0.52"``."""
-    found = colours.confounds(dataset).items()
-    return ", ".join(f"{what} {'–' if area is None else format(area, '.2f')}" for what, area in found)
+    areas = colours.confounds(dataset).items()
+    return ", ".join(f"{what} {'–' if area is None else format(area, '.2f')}" for what, area in areas)
 
 
 def check_shots(settings):

@@ -2,8 +2,8 @@
 
     python -m experiments.overview
 
-What you will see: two sections of ``experiments/README.md`` written anew, the first from the results beside it, the
-second by arithmetic on the cells that the tables hold as printed.
+What you will see: three sections of ``experiments/README.md`` written anew, two from the results beside it, one by
+arithmetic on the cells that the tables hold as printed.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import pandas as pd
 
 from experiments import runner
 from experiments.livieris import table1 as livieris
-from experiments.senarathna import table1, table2, table3
+from experiments.senarathna import leaks, table1, table2, table3
 from experiments.senarathna.run import RATES, rates
 from experiments.statistics import markdown
 from experiments.takimoto.tables import TABLES as TAKIMOTO
@@ -137,9 +137,24 @@ def _livieris():
     return " ".join(lines)
 
 
+def leak_table():
+    """The AUROC of the leak study and, behind a stroke, that of six colour numbers; a line for each data set."""
+    page = json.loads((runner.ROOT / "results/senarathna_leaks.json").read_text())
+    cells = {row["row"]: row["ours"] for row in page["rows"]}
+
+    def cell(title):
+        ours = cells[title]
+        return " / ".join(f"{ours[key]['mean']:.3f}" for key in ("auroc", "colours")) if ours else "–"
+
+    head = ["network / colours alone", *leaks.WAYS.values()]
+    lines = [[title, *(cell(f"{title}: {way}") for way in leaks.WAYS.values())] for _, title, _ in leaks.SETS]
+    return markdown(pd.DataFrame(lines, columns=head))
+
+
 def text(page):
-    """The page with both sections as they are now."""
-    for name, section in (("states", states()), ("arithmetic", "\n\n".join([_senarathna(), _takimoto(), _livieris()]))):
+    """The page with its sections as they are now."""
+    arithmetic = "\n\n".join([_senarathna(), _takimoto(), _livieris()])
+    for name, section in (("states", states()), ("leaks", leak_table()), ("arithmetic", arithmetic)):
         between = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.S)
         page, count = between.subn(lambda match, section=section: match[1] + section + match[2], page)
         if count != 1:
