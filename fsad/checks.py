@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fsad import colours, detector, duplicates, inputs
 
 MAX_COMPARED = 200  # images of each label whose looks are compared
+OUTSIDE = 4  # deviations, beyond which the label of a good image is doubted
 MAX_LISTED = 10
 MIN_GOOD = 8
 TELLING = 0.9  # AUROC of six colour numbers from which on a folder is worth a second look
@@ -205,20 +206,17 @@ def _suspicious(samples, progress, group_pattern):
     }
     good = np.array([score for score, _ in scores["good"]])
     middle = np.median(good)
-    outside = middle + 6 * np.median(np.abs(good - middle))
+    spread = max(1.4826 * np.median(np.abs(good - middle)), 1e-6)  # a standard deviation that no outlier moves
     doubts = [
-        (
-            score / middle,
-            name,
-            f"labelled good, but {score / middle:.1f} times the median distance from the other good images",
-        )
+        ((score - middle) / spread, name,
+         f"labelled good, but scores {(score - middle) / spread:.0f} deviations above the other good images")
         for score, name in scores["good"]
-        if score > outside
+        if score > middle + OUTSIDE * spread
     ] + [
-        (middle / score, name, "labelled defective, but scores like a good image")
+        ((middle - score) / spread, name, "labelled defective, but scores like a good image")
         for score, name in scores["defective"]
         if score < middle
-    ]
+    ]  # fmt: skip
     return [(name, why) for _, name, why in sorted(doubts, reverse=True)], notes
 
 

@@ -115,9 +115,9 @@ class Detector:
         return self._known().model
 
     @property
-    def side(self) -> int:
-        """Side of the images the model takes, in pixels."""
-        return self.model.input_shape[0][1]
+    def size(self) -> tuple[int, int]:
+        """``(height, width)`` of the images the model takes, in pixels."""
+        return tuple(self.model.input_shape[0][1:3])
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ class Detector:
         return methods.available(self.model)
 
     def compare(self, batch) -> Comparison:
-        """Images ``(B, side, side, 3)`` in [0, 255], any dtype -> their comparison with the references, as tensors.
+        """Images ``(B, height, width, 3)`` in [0, 255], any dtype -> their comparison with the references, as tensors.
 
         This is the graph that `fsad.export` writes down.
         """
@@ -136,10 +136,10 @@ class Detector:
 
     @property
     def scorer(self):
-        """A function of uint8 images ``(B, side, side, 3)``, computed by `runtime`: a dict of ``score`` ``(B,)``,
+        """A function of uint8 images ``(B, height, width, 3)``, computed by `runtime`: a dict of ``score`` ``(B,)``,
         ``per_reference`` ``(B, R)`` and, where patches are compared, ``anomaly_map`` ``(B, h, w)``."""
         if self._scorer is None:
-            shape = (None, self.side, self.side, 3)
+            shape = (None, *self.size, 3)
 
             def scorer(images):
                 return {k: v for k, v in self.compare(images)._asdict().items() if v is not None}
@@ -173,7 +173,7 @@ class Detector:
             details: also give the map, the image as read, and its signature.
         """
         limit = self.threshold.value if threshold is None else threshold
-        readings = inputs.read_ahead(inputs.find(given), self.side, signatures=details, images=details)
+        readings = inputs.read_ahead(inputs.find(given), self.size, signatures=details, images=details)
         for batch in _batches(readings):
             readable = [reading.resized for reading in batch if not reading.error]
             outputs = self.scorer(np.stack(readable)) if readable else {}
@@ -220,7 +220,7 @@ class Detector:
         if prediction.error:
             raise ImageError(prediction.name, prediction.error)
         if method is not None and method != self.methods[0]:
-            anomaly_map = methods.anomaly_map(self._known(), method, resize(prediction.image, self.side))
+            anomaly_map = methods.anomaly_map(self._known(), method, resize(prediction.image, self.size))
             prediction = dataclasses.replace(prediction, anomaly_map=anomaly_map)
         return prediction
 
@@ -284,8 +284,7 @@ def load(folder) -> Detector:
     model, arrays, note = storage.load(folder)
     try:
         recipe = note["recipe"]
-        settings = {"fraction" if k == "share" else k: v for k, v in recipe["settings"].items()}  # format 1
-        detector = Detector(recipe["name"], **recipe["options"], **settings)
+        detector = Detector(recipe["name"], **recipe["options"], **recipe["settings"])
         detector.fitted = Fitted.unpack(model, arrays, note)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise storage.DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from error

@@ -35,7 +35,7 @@ class Fitted:
         training: a dict for each training image with ``name``, ``role`` (``"good"``, ``"defective"``), ``sha256``,
             ``part`` (its name, where a pattern or the layout tells it), ``reference`` (its number or None) and
             ``score`` (held out, or None).
-        thumbnails: uint8 ``(r, 160, 160, 3)``.
+        thumbnails: uint8 ``(r, h, w, 3)``, the longer side 160 pixels.
         signatures: ``(t, 64, 64)`` of the training images, by which other photographs of the same parts are recognised.
         warnings: what a user should know.
     """

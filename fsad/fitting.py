@@ -20,10 +20,13 @@ from fsad.weights import WeightsError
 log = logging.getLogger(__name__)
 
 MAX_IMAGES = 400  # of a role that are read; more of them would fill the memory and move the threshold little
-THUMBNAIL = 160  # pixels per side of the references kept for reports
+THUMBNAIL = 160  # pixels of the longer side of the references kept for reports
 ROLES = ("good", "defective")
 # What is built if ImageNet weights are unavailable. Untrained random features are uninformative.
-FALLBACKS = {"patches": {"backbone": "filter_bank", "layer": None}}
+FALLBACKS = {"patches": {"backbone": "filter_bank", "layers": None}}
+KEEP_ASPECT = ("patches",)  # recipes whose input need not be square
+SAME_ASPECT = 1.1  # ratio of two aspects that count as one
+PROBED = 64  # images whose size is looked at
 NO_WEIGHTS = {
     "patches": "ImageNet weights are unavailable, so a fixed filter bank is used instead: expect lower accuracy. "
     "Put a weights file into FSAD_WEIGHTS_DIR, or connect to the network once.",
@@ -32,8 +35,8 @@ NO_WEIGHTS = {
 
 
 class Training(NamedTuple):
-    """The training images as read: a record, the array ``(n, side, side, 3)`` and the signature of each; ``good``: bool
-    ``(n,)``; ``groups`` ``(n,)``."""
+    """The training images as read: a record, the array ``(n, height, width, 3)`` and the signature of each; ``good``:
+    bool ``(n,)``; ``groups`` ``(n,)``."""
 
     records: list
     images: np.ndarray
@@ -60,8 +63,8 @@ def fit(name, settings, options, good, defect=None, progress=True):
     rng, warnings = np.random.default_rng(options.seed), []
     keras.utils.set_random_seed(options.seed)
     samples = select(good, defect, options, rng, warnings)
-    recipe, settings = build(name, settings, warnings)
-    records, images, signatures = read(samples, recipe.side, warnings, progress)
+    recipe, settings = build(name, settings, samples["good"], warnings)
+    records, images, signatures = read(samples, recipe.size, warnings, progress)
     is_good = np.array([record["role"] == "good" for record in records])
     groups = group(recipe, options, records, images, signatures, is_good, warnings)
     data = Training(records, images, signatures, is_good, groups)
@@ -98,10 +101,14 @@ def _of_role(given, role, group_pattern):
     return samples
 
 
-def build(name, settings, warnings):
-    """``(recipe, settings)``; if ImageNet weights are unavailable, with those of the fallback, and a warning."""
+def build(name, settings, good, warnings):
+    """``(recipe, settings)``; if ImageNet weights are unavailable, with those of the fallback, and a warning. A recipe
+    that takes any ``(height, width)`` keeps the aspect of the good images, where they have one (`input_size`)."""
     make = recipes.RECIPES[name]
     known = inspect.signature(make).parameters
+    if name in KEEP_ASPECT and not isinstance(settings.get("backbone"), keras.Model):
+        side = settings.get("side", known["side"].default)
+        settings = {**settings, "side": input_size(good, side, warnings) if np.ndim(side) == 0 else side}
     if unknown := settings.keys() - known.keys():
         raise ValueError(
             f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"
@@ -117,10 +124,25 @@ def build(name, settings, warnings):
     return recipe, settings
 
 
-def read(samples, side, warnings, progress):
-    """Records, images ``(n, side, side, 3)`` and signatures of every sample that can be read."""
+def input_size(samples, side, warnings):
+    """``(height, width)`` of about ``side * side`` pixels with the aspect of the images, each a multiple of 16; a
+    square where their aspects differ by more than `SAME_ASPECT`, or cannot be told."""
+    aspects = [height / width for width, height in filter(None, (s.size() for s in samples[:PROBED]))]
+    if not aspects:
+        return side, side
+    aspect = float(np.median(aspects))
+    if max(aspects) > SAME_ASPECT * aspect or min(aspects) < aspect / SAME_ASPECT:
+        warnings.append("The good images differ in aspect: all are squashed to a square.")
+        return side, side
+    if 1 / SAME_ASPECT < aspect < SAME_ASPECT:
+        return side, side
+    return tuple(max(32, 16 * round(value / 16)) for value in (side * aspect**0.5, side / aspect**0.5))
+
+
+def read(samples, size, warnings, progress):
+    """Records, images ``(n, height, width, 3)`` and signatures of every sample that can be read."""
     roles = [role for role in ROLES for _ in samples[role]]
-    readings = inputs.read_ahead([s for role in ROLES for s in samples[role]], side, signatures=True)
+    readings = inputs.read_ahead([s for role in ROLES for s in samples[role]], size, signatures=True)
     records, arrays, signatures, unreadable = [], [], [], []
     bar = tqdm(readings, desc="reading", total=len(roles), unit="image", disable=not progress, leave=False)
     for role, reading in zip(roles, bar, strict=True):
@@ -166,12 +188,18 @@ def group(recipe, options, records, images, signatures, is_good, warnings):
 
 def embed(recipe, options, data, rng, progress):
     """References of a recipe that is not trained, their rows, and held-out ``(scores, maps)``."""
-    embeddings = _embed(recipe.model, data.images, progress)
     chosen = np.sort(rng.permutation(np.flatnonzero(data.good))[: options.max_references])
+    recipe.adapt(recipe.model, data.images[chosen])
+    embeddings = _embed(recipe.model, data.images, progress)
     references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
     reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
-    held_out = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups, recipe.reduction)
-    return references, chosen, held_out
+    maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
+    known = np.isfinite(maps).all((1, 2, 3))
+    good, defective = known & data.good, known & ~data.good
+    scores = np.full(len(maps), np.nan, np.float32)
+    scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
+    layer, _ = siamese.distance_layer(recipe.model)
+    return references, chosen, (scores, np.asarray(layer.anomaly_map(maps)))
 
 
 def train(recipe, settings, options, data, rng, progress):
@@ -211,7 +239,8 @@ def calibrate(recipe, options, data, references, chosen, held_out, warnings):
     for k, record in enumerate(data.records):
         record["score"] = float(scores[k]) if known[k] else None
         record["reference"] = int(np.flatnonzero(chosen == k)[0]) if k in chosen else None
-    size = (THUMBNAIL, THUMBNAIL)
+    scale = min(1, THUMBNAIL / max(recipe.size))
+    size = [max(1, round(scale * value)) for value in recipe.size[::-1]]
     thumbnails = np.stack([cv2.resize(data.images[k], size, interpolation=cv2.INTER_AREA) for k in chosen])
     for text in warnings:
         log.warning(text)

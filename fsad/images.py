@@ -49,6 +49,16 @@ def read_image(path):
     return _decode(path, _rgb)
 
 
+def size_of(path):
+    """``(width, height)`` of an image as `read_image` gives it, from its header alone; None if that is unreadable."""
+    try:
+        with Image.open(path, formats=_FORMATS) as opened:
+            turned = opened.getexif().get(0x0112, 1) > 4
+            return opened.size[::-1] if turned else opened.size
+    except Exception:  # whoever reads it says what is wrong
+        return None
+
+
 def read_mask(path):
     """Reads a mask: bool of shape ``(height, width)``, True above half of its largest value.
 
@@ -110,28 +120,29 @@ def _gigantic(path, received):
 
 
 def resize(image, side):
-    """Resizes to ``(side, side)`` by area when shrinking, bilinearly when growing; aspect is not kept.
+    """Resizes to a side, or to ``(height, width)``: by area when shrinking, else bilinearly; aspect is not kept.
 
     Computed in float32 and rounded, which any other runtime can repeat; OpenCV's own fixed-point
     arithmetic is one gray level off here and there.
     """
-    if image.shape[:2] == (side, side):
+    height, width = (side, side) if np.ndim(side) == 0 else side
+    if image.shape[:2] == (height, width):
         return image
-    shrinking = min(image.shape[:2]) > side
+    shrinking = image.shape[0] > height and image.shape[1] > width
     method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.rint(cv2.resize(image.astype(np.float32), (side, side), interpolation=method)).astype(np.uint8)
+    return np.rint(cv2.resize(image.astype(np.float32), (width, height), interpolation=method)).astype(np.uint8)
 
 
 def read_images(paths, side, progress=None):
     """Reads many images at one size, in parallel.
 
     Returns:
-        uint8 RGB of shape ``(len(paths), side, side, 3)``.
+        uint8 RGB of shape ``(len(paths), height, width, 3)``, for a ``side`` as `resize` takes it.
 
     Raises:
         ImageError: the first bad file, in the order of ``paths``.
     """
-    out = np.empty((len(paths), side, side, 3), np.uint8)
+    out = np.empty((len(paths), *((side, side) if np.ndim(side) == 0 else side), 3), np.uint8)
 
     def one(item):
         k, path = item

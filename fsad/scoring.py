@@ -1,7 +1,8 @@
 """References -> comparison -> score. References are embedded once, then compared with every image.
 
 An embedding is what the neck puts out: a vector ``(dim,)``, or a map of patches ``(h, w, channels)``
-when the distance is `fsad.layers.NearestPatch`. `compare` is the one graph that is scored, differentiated and exported.
+when the distance is `fsad.nearest_patch.NearestPatch`. `compare` is the one graph that is scored, differentiated and
+exported.
 """
 
 import numpy as np
@@ -41,8 +42,8 @@ def reduce(per_reference, reduction="mean"):
 def embed_references(recipe, images, embeddings=None):
     """Embeddings of images as references, ``(r v, ...)``: each as the recipe's v ``views`` show it, in turn.
 
-    Of maps of patches that overlap (`fsad.layers.NearestPatch` with a window) every second one per side is used: the
-    others repeat it.
+    Of maps of patches that overlap (`fsad.nearest_patch.NearestPatch` with a window) every second one per side is used:
+    the others repeat it.
 
     Args:
         recipe: a `fsad.recipes.Recipe`.
@@ -112,31 +113,26 @@ def score(model, embeddings, references, reduction="mean", block=MAX_PAIRS):
     ])  # fmt: skip
 
 
-def leave_out(model, embeddings, groups, references, reference_groups, reduction="mean"):
-    """Scores against the references of other groups only: what an image scores that is not known yet.
+def leave_out(model, embeddings, groups, references, reference_groups):
+    """Distances to the references of other groups only: those of an image that is not known yet.
 
     Args:
-        model: a two-input model that was not trained on these images.
+        model: a two-input model of patches.
         embeddings, references: ``(n, ...)`` and ``(r, ...)`` from `embed`.
         groups, reference_groups: ``(n,)`` and ``(r,)``; images of one group show one part and are never compared.
 
     Returns:
-        ``(scores, maps)``: float32 ``(n,)``, NaN where no reference is left; and ``(n, h, w)``, or None
-        for vectors.
+        float32 ``(n, H, W, L)`` (`fsad.nearest_patch.NearestPatch.distances`), NaN where no reference is left.
     """
-    scores, maps = np.full(len(embeddings), np.nan, np.float32), None
-    reference_groups = np.asarray(reference_groups)
+    layer, _ = siamese.distance_layer(model)
+    reference_groups, maps = np.asarray(reference_groups), None
     for k, group in enumerate(groups):
         others = references[reference_groups != group]
-        if not len(others):
-            continue
-        comparison = compare(model, embeddings[k : k + 1], others, reduction)
-        scores[k] = comparison.score[0]
-        if comparison.anomaly_map is not None:
-            if maps is None:
-                maps = np.full((len(embeddings), *comparison.anomaly_map.shape[1:]), np.nan, np.float32)
-            maps[k] = comparison.anomaly_map[0]
-    return scores, maps
+        if len(others):
+            found = np.asarray(layer.distances(embeddings[k : k + 1], others))
+            maps = np.full((len(embeddings), *found.shape[1:]), np.nan, np.float32) if maps is None else maps
+            maps[k] = found[0]
+    return maps
 
 
 def _check(reduction):

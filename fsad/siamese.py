@@ -15,7 +15,8 @@ import numpy as np
 from keras import layers, ops
 
 from fsad import attention
-from fsad.layers import CosineDistance, Distance, DistanceLayer, EuclideanDistance, NearestPatch
+from fsad.layers import CosineDistance, Distance, DistanceLayer, EuclideanDistance
+from fsad.nearest_patch import NearestPatch
 
 DISTANCES = {"l1": DistanceLayer, "euclidean": EuclideanDistance, "cosine": CosineDistance}
 HIDDEN_UNITS = 64  # of the learnable distance
@@ -59,9 +60,15 @@ def clipped_distance(dim):
     return _distance((dim,), EuclideanDistance(name="euclidean", dtype="float32"), clip)
 
 
-def patch_distance(shape, fraction=0.05, window=1):
-    """The part ``distance`` for maps of patches ``shape`` = ``(h, w, channels)``: `NearestPatch`, nothing else."""
-    return _distance(shape, NearestPatch(fraction, window, name="nearest_patch"))
+def patch_distance(shape, channels=None, **options):
+    """The part ``distance`` for maps of patches ``shape`` = ``(h, w, C)``: `NearestPatch`, nothing else."""
+    return _distance(shape, NearestPatch(channels, **options, name="nearest_patch"))
+
+
+def size(side):
+    """``(height, width)`` of a side in pixels, or of a pair, as whole numbers."""
+    height, width = (side, side) if np.ndim(side) == 0 else side
+    return int(height), int(width)
 
 
 def _distance(shape, layer, *units):

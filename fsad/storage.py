@@ -13,7 +13,8 @@ from pathlib import Path
 
 from fsad.files import FsadError, atomic_folder, check_replaceable, sha256
 
-FORMAT = 2  # format 1 called `fraction` share; it is read too
+FORMAT = 3
+OLDEST = 3  # earlier ones scored otherwise: by the distances of one layer
 FILES = ("model.keras", "references.npz")
 _KIND = ("a detector", "detector.json")  # what `atomic_folder` may replace
 
@@ -81,6 +82,13 @@ def read_note(folder):
         writer = note.get("fsad", "unknown")
         raise DetectorError(
             folder, f"expected format {FORMAT} or older. Received: {number}, by fsad {writer}; update fsad"
+        )
+    if number < OLDEST:
+        writer = note.get("fsad", "unknown")
+        raise DetectorError(
+            folder,
+            f"expected format {OLDEST} or newer. Received: {number}, by fsad {writer}, which scored otherwise; fit it "
+            "again from the images that detector.json names",
         )
     if note.get("sha256") != _digest(note):
         raise DetectorError(folder, "detector.json is damaged: its SHA-256 is not the one it names")

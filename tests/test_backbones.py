@@ -61,10 +61,10 @@ def test_frozen_as_in_the_paper():
     assert not model.trainable_weights and model.output_shape == (None, 2, 2, 768)
 
 
-@pytest.mark.parametrize("name", [name for name, spec in backbones.SPECS.items() if spec.patch_layer])
+@pytest.mark.parametrize("name", [name for name, spec in backbones.SPECS.items() if spec.patch_layers])
 def test_patch_layers_have_stride_16(name):
     """Half of it for the VGG networks, whose layers of stride 16 are the last."""
-    model, _ = backbones.build(name, "none", 96, backbones.SPECS[name].patch_layer)
+    model, _ = backbones.build(name, "none", 96, list(backbones.SPECS[name].patch_layers))
     assert model.output_shape[1] == {"inception_v3": 4, "vgg16": 12, "vgg19": 12}.get(name, 6)
 
 

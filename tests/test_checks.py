@@ -32,7 +32,7 @@ def test_what_would_spoil_a_detector_is_reported(parts, tmp_path, offline):
     ]
     assert [sorted(g) for g in report.same] == [["train/good/002.png", "train/good/twice.png"]]
     assert report.unreadable[0][0] == "train/good/bad.png" and report.skipped[0][0] == "train/good/notes.txt"
-    assert report.suspicious[0][0] == "train/good/odd.png" and "median distance" in report.suspicious[0][1]
+    assert report.suspicious[0][0] == "train/good/odd.png" and "deviations above" in report.suspicious[0][1]
     text = report.text()
     assert "1 unreadable:" in text and "good AND defective: move" in text and text.endswith("Fix these before fitting.")
 

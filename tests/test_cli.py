@@ -34,7 +34,7 @@ def test_each_verb_explains_itself(verb, capsys):
         ("score detector", "the following arguments are required: PATH"),
         ("fit --good=x", "the following arguments are required: --out"),
         ("fit --good=x --out=y --colour=red", "unrecognized arguments: --colour=red"),
-        ("fit --good=x --out=y --side=big", "argument --side: invalid positive value: 'big'"),
+        ("fit --good=x --out=y --side=big", "argument --side: invalid side value: 'big'"),
         ("export d --out=x --format=pickle", "invalid choice: 'pickle' (choose from"),
         ("check", "the following arguments are required: FOLDER"),
     ],

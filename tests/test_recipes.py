@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from experiments.senarathna.run import size_megabytes
-from fsad import attention, backbones, pairs, siamese, training, weights
+from fsad import attention, backbones, pairs, scoring, siamese, training, weights
 from fsad.backbones import POSITIONS
 from fsad.recipes import RECIPES, livieris, patches, senarathna, takimoto
 
@@ -155,13 +155,32 @@ def test_livieris_sigmoid_unit_starts_at_the_distances(rng):
     assert np.std(np.log(out / (1 - out))) == pytest.approx(1, abs=0.02)
 
 
-def test_patches_end_at_the_patch_layer_and_train_nothing():
-    recipe = patches.build(weights="none", side=64)
-    assert recipe.model.get_layer("backbone").layers[-1].name == "conv_pw_9_relu"
-    assert recipe.model.get_layer("neck").output_shape == (None, 3, 3, 384) and len(recipe.views) == 4
-    assert not recipe.model.trainable_weights
-    deeper = patches.build(weights="none", side=64, layer="conv_pw_11_relu", window=1, mirrored=False)
-    assert deeper.model.get_layer("neck").output_shape == (None, 4, 4, 384) and len(deeper.views) == 1
+def test_patches_compare_two_layers_and_train_nothing(rng):
+    recipe = patches.build(weights="none", side=(64, 96))
+    assert recipe.size == (64, 96) and len(recipe.views) == 4 and not recipe.model.trainable_weights
+    backbone, neck, _ = siamese.parts(recipe.model)
+    assert backbones.channels(backbone) == [384, 384] and neck.output_shape == (None, 3, 5, 2 * 128)
+    embeddings = scoring.embed(recipe.model, rng.integers(0, 256, (1, 64, 96, 3)))
+    assert np.allclose(np.linalg.norm(embeddings.reshape(-1, 2, 128), axis=-1), 1, atol=1e-5)  # each layer's
+    deeper = patches.build(weights="none", side=64, layers=["conv_pw_11_relu"], window=1, mirrored=False)
+    assert deeper.model.get_layer("neck").output_shape == (None, 4, 4, 128) and len(deeper.views) == 1
+
+
+def test_patches_keep_the_principal_components_of_the_good_images(rng):
+    """Of the two there are, the cosine is what it was; the order of the images does not matter."""
+    image = keras.Input((None, None, 3))
+    mine = keras.Model(image, keras.layers.Conv2D(3, 8, strides=8, activation="relu")(image))
+    kernel, bias = mine.layers[-1].get_weights()
+    kernel[..., 2] = kernel[..., 0]  # two of three features are the same: two components hold all
+    mine.layers[-1].set_weights([kernel, bias])
+    images = rng.integers(0, 256, (4, 64, 64, 3)).astype(np.uint8)
+    kept, whole = (patches.build(mine, side=64, components=count, window=1) for count in (2, None))
+    assert not kept.adapt(kept.model, images)
+    few, every = (scoring.embed(recipe.model, images).reshape(-1, size) for recipe, size in ((kept, 2), (whole, 3)))
+    assert np.allclose(few @ few.T, every @ every.T, atol=1e-4)
+    before = kept.model.get_layer("neck").get_weights()
+    kept.adapt(kept.model, images[::-1])
+    assert np.allclose(before, kept.model.get_layer("neck").get_weights(), atol=1e-4)
 
 
 def test_patches_of_the_filter_bank_need_no_window_and_no_mirrors():
@@ -178,10 +197,12 @@ def test_patches_of_a_model_of_ones_own():
 
 
 def test_patches_settings_that_are_refused(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match="side of at least 32 pixels"):
+    with pytest.raises(ValueError, match=r"sides of at least 32 pixels.*Received: 31 x 31"):
         patches.build(side=31)
     with pytest.raises(ValueError, match=r"Expected a layer of MobileNet 0.75.*Received: 'conv_99'"):
-        patches.build(weights="none", layer="conv_99")
+        patches.build(weights="none", layers=["conv_99"])
+    with pytest.raises(ValueError, match=r"power in \(0, 1\]. Received: 0"):
+        patches.build(power=0)
 
     def offline(*args, **kwargs):
         raise OSError("no route")

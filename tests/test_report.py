@@ -118,7 +118,7 @@ def test_filters_and_keyboard(fitted, parts, tmp_path, browser):
     first.send_keys(Keys.ENTER)
     assert ask("document.getElementById('big').open")
     before = ask("document.getElementById('big-name').textContent")
-    assert ask("document.querySelector('#big-ref').naturalWidth") == 160
+    assert ask("document.querySelector('#big-ref').naturalWidth") == 96
     browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert ask("document.getElementById('big-name').textContent") != before
     on = ask("document.getElementById('big').classList.contains('on')")

@@ -17,21 +17,20 @@ def test_every_runtime_scores_the_same_and_the_fastest_is_taken(fitted, parts, m
     other = fitted.with_runtime("openvino", parts / "test")
     assert (other.runtime, fitted.runtime) == ("openvino", "tensorflow")
     for received, wanted in zip(other.inspect(parts / "test"), expected, strict=True):
-        assert received.score == pytest.approx(wanted.score, abs=1e-5) and received.verdict == wanted.verdict
+        assert received.score == pytest.approx(wanted.score, abs=5e-4) and received.verdict == wanted.verdict
         assert received.nearest == wanted.nearest
-        assert np.allclose(received.anomaly_map, wanted.anomaly_map, atol=1e-4)
+        assert np.allclose(received.anomaly_map, wanted.anomaly_map, atol=1e-2)
 
 
 def test_a_runtime_that_scores_otherwise_is_refused(fitted, monkeypatch):
     def shifted(by):
         return lambda images: {name: np.asarray(values) + by for name, values in fitted.scorer(images).items()}
 
-    monkeypatch.setattr(runtime, "functions", lambda d, names: {"tensorflow": d.scorer, "near": shifted(1e-4)})
-    monkeypatch.setattr(runtime, "TOLERANCE", 1e-5)
+    monkeypatch.setattr(runtime, "functions", lambda d, names: {"tensorflow": d.scorer, "near": shifted(1e-2)})
     choice = runtime.choose(fitted)
-    assert choice.name == "tensorflow" and choice.refused["near"] == pytest.approx(1e-4, rel=0.01)
-    monkeypatch.setattr(runtime, "functions", lambda d, names: {"near": shifted(1e-4)})
-    with pytest.raises(export.ExportError, match=r"near: a difference of 0\.0001"):
+    assert choice.name == "tensorflow" and choice.refused["near"] == pytest.approx(1e-2, rel=0.01)
+    monkeypatch.setattr(runtime, "functions", lambda d, names: {"near": shifted(1e-2)})
+    with pytest.raises(export.ExportError, match=r"near: a difference of 0\.01"):
         runtime.choose(fitted)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="Expected runtimes among"):

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from fsad import pairs, siamese
-from fsad.layers import EuclideanDistance, NearestPatch
+from fsad.layers import EuclideanDistance
+from fsad.nearest_patch import NearestPatch
 
 
 @pytest.fixture
@@ -97,8 +98,8 @@ def test_the_distance_layer_and_its_units(tiny_recipe):
     assert isinstance(layer, EuclideanDistance) and [unit.name for unit in units] == ["dissimilarity"]
     maps, neck = keras.Input((4, 4, 3)), keras.Input((4, 4, 3))
     parts = keras.Model(maps, maps, name="backbone"), keras.Model(neck, neck, name="neck")
-    layer, units = siamese.distance_layer(siamese.build(*parts, siamese.patch_distance((4, 4, 3), 0.2, 2)))
-    assert isinstance(layer, NearestPatch) and (layer.fraction, layer.window, units) == (0.2, 2, [])
+    layer, units = siamese.distance_layer(siamese.build(*parts, siamese.patch_distance((4, 4, 3), window=2)))
+    assert isinstance(layer, NearestPatch) and (layer.channels, layer.window, units) == ([3], 2, [])
 
 
 def test_wrong_parts_are_refused(tiny_recipe):

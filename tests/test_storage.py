@@ -30,20 +30,12 @@ def test_note_names_versions_hashes_and_training_files(folder, parts):
     assert first["sha256"] == sha256(parts / "train" / "good" / "000.png") and first["role"] == "good"
 
 
-def test_the_previous_format_is_read(fitted, folder, parts):
-    """Format 1 called the fraction of the patches that make the score their share."""
-    with zipfile.ZipFile(folder / "model.keras") as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    assert members["config.json"].count(b'"fraction"') == 1
-    members["config.json"] = members["config.json"].replace(b'"fraction"', b'"share"')
-    with zipfile.ZipFile(folder / "model.keras", "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    recipe = {"name": "patches", "settings": {"share": 0.03}, "options": {}}
-    edit(folder, format=1, recipe=recipe)
-    detector = fsad.load(folder)
-    assert detector.settings == {"fraction": 0.03}
-    assert np.array_equal(detector.score(parts / "test" / "hole"), fitted.score(parts / "test" / "hole"))
+def test_formats_that_scored_otherwise_are_refused(folder):
+    edit(folder, format=2, fsad="0.5")
+    with pytest.raises(
+        storage.DetectorError, match=r"format 3 or newer. Received: 2, by fsad 0.5, which scored otherwise; fit it"
+    ):
+        fsad.load(folder)
 
 
 @pytest.mark.parametrize("name", storage.FILES)
@@ -61,7 +53,7 @@ def test_damage_is_recognised(folder, name):
 
 def test_a_damaged_note_is_recognised(folder):
     text = (folder / "detector.json").read_text()
-    (folder / "detector.json").write_text(text.replace('"value": 0.', '"value": 9.'))
+    (folder / "detector.json").write_text(text.replace('"how": "', '"how": "not '))
     with pytest.raises(storage.DetectorError, match=r"detector.json is damaged: its SHA-256"):
         fsad.load(folder)
 

@@ -59,7 +59,7 @@ def train(settings, on_epoch=lambda loss: None):
     detector = Detector(settings["recipe"], seed=settings["seed"], folds=0, **options)
     detector.fit([*shots.anchors, *shots.good], [*shots.defective], progress=False)
     on_epoch(float("nan"))
-    images = read_images([s.path for s in shots.test], detector.side)
+    images = read_images([s.path for s in shots.test], detector.size)
     functions = runtime.functions(detector, [n for n in NAMES if n in runtime.installed()])
     scores = {name: runtime.scores(function, images).tolist() for name, function in functions.items()}
     keras.backend.clear_session()

@@ -44,7 +44,7 @@ def measure(dataset, seed, count):
     shots = splits.sample_shots(dataset, np.random.default_rng(seed), test_per_class=count // 2)
     detector = Detector(seed=seed).fit([*shots.anchors, *shots.good], [*shots.defective], progress=False)
     paths = [str(s.path) for s in shots.test]
-    images, scores = read_images(paths, detector.side), {"fit process": detector.score(paths)}
+    images, scores = read_images(paths, detector.size), {"fit process": detector.score(paths)}
     with tempfile.TemporaryDirectory() as folder:
         saved = detector.save(Path(folder) / "detector")
         subprocess.run([sys.executable, "-c", FRESH, saved, f"{folder}/s.npy", *paths], check=True)

@@ -47,8 +47,8 @@ def _reader(detector, paths):
     from fsad.images import read_images
 
     if len(paths) == 1:
-        return lambda: read_images(paths, detector.side)
-    images = read_images(paths, detector.side)
+        return lambda: read_images(paths, detector.size)
+    images = read_images(paths, detector.size)
     return lambda: images
 
 
@@ -57,7 +57,7 @@ def _references(detector):
     from fsad.images import read_images
 
     chosen = [(r["reference"], r["name"]) for r in detector.fitted.training if r["reference"] is not None]
-    return read_images([name for _, name in sorted(chosen)], detector.side)
+    return read_images([name for _, name in sorted(chosen)], detector.size)
 
 
 def baseline(folder, paths):
@@ -89,7 +89,7 @@ def fsad_scores(folder, paths, name):
         )
     except ExportError as error:
         raise Missing(str(error)) from None
-    function(np.zeros((1, detector.side, detector.side, 3), np.uint8))
+    function(np.zeros((1, *detector.size, 3), np.uint8))
     arithmetic = "bfloat16" if "bfloat16" in name else "float32"
     facts |= {"ready_seconds": time.perf_counter() - begun, "arithmetic": arithmetic}
     detector = detector.with_runtime(runtime.Choice(name, function))
@@ -166,7 +166,7 @@ def explain(folder, paths, method, batched):
     from fsad.images import read_images
 
     detector, _ = _load(folder)
-    fitted, images = detector.fitted, read_images(paths, detector.side)
+    fitted, images = detector.fitted, read_images(paths, detector.size)
     if batched:
         maps = saliency.saliency_maps if method == "saliency" else gradcam.score_maps
         return Work(lambda: maps(fitted.model, images, fitted.references), len(paths))
@@ -182,6 +182,6 @@ def explain(folder, paths, method, batched):
                 tape.watch(one)
                 pair = [references, tf.repeat(one, len(references), axis=0)]
                 score = tf.reduce_mean(fitted.model(pair, training=False))
-            saliency.smooth(np.abs(tape.gradient(score, one).numpy()).mean(-1), saliency.SIGMA * detector.side)
+            saliency.smooth(np.abs(tape.gradient(score, one).numpy()).mean(-1), saliency.SIGMA * detector.size[0])
 
     return Work(each, len(paths))

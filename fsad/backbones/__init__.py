@@ -14,7 +14,7 @@ from fsad import filter_bank
 from fsad.backbones.specs import POSITIONS, SPECS, Spec, attention_layer, spec_of
 from fsad.weights import WeightsError, find_or_download
 
-__all__ = ["POSITIONS", "SPECS", "Spec", "attention_layer", "build", "locate", "spec_of"]
+__all__ = ["POSITIONS", "SPECS", "Spec", "attention_layer", "build", "channels", "locate", "spec_of"]
 
 
 def locate(backbone):
@@ -37,13 +37,14 @@ def build(backbone, weights="imagenet", side=None, layer=None):
             saved detector must load without your code). Your model is copied, and ``weights`` is ignored.
         weights: ``"imagenet"``, the path of a weights file, or ``"none"``. The custom CNN has no ImageNet weights and
             starts from random ones unless given a path; the filter bank has nothing to learn or load.
-        side: input side in pixels; the paper's, or that of your model, if None.
+        side: input side in pixels, or ``(height, width)``; the paper's, or that of your model, if None.
         layer: name of the layer whose output is taken, such as ``"conv_pw_11_relu"``; or a stride, such as 16: the
-            last layer whose feature maps come nearest to it; the output if None.
+            last layer whose feature maps come nearest to it; the output if None. Of several, in a list, the feature
+            maps are brought to the size of the first and put side by side (`channels`).
 
     Returns:
-        ``(model, loaded)``: a functional model named ``"backbone"`` from float32 RGB ``(batch, side, side, 3)`` in [0,
-        255] to a feature map; and what was loaded: ``"imagenet"``, the path, ``"random"``, ``"fixed"`` (the filter
+        ``(model, loaded)``: a functional model named ``"backbone"`` from float32 RGB ``(batch, height, width, 3)`` in
+        [0, 255] to a feature map; and what was loaded: ``"imagenet"``, the path, ``"random"``, ``"fixed"`` (the filter
         bank), or ``"given"`` (your model). A backbone that the paper freezes is not trainable; MobileNets keep batch
         normalization in inference mode unless a recipe thaws it.
 
@@ -56,10 +57,13 @@ def build(backbone, weights="imagenet", side=None, layer=None):
     if isinstance(backbone, keras.Model):
         model, loaded = _given(backbone, side), "given"
     else:
-        image = keras.Input((side or spec.side,) * 2 + (3,), name="image")
+        size = (spec.side, spec.side) if side is None else _size(side)
+        image = keras.Input((*size, 3), name="image")
         model, loaded = _named(backbone, spec, image, weights)
     if layer is not None:  # after loading: weights files are of the whole network
-        model = keras.Model(model.input, _layer(model, layer, spec.title).output, name="backbone")
+        names = layer if isinstance(layer, (list, tuple)) else [layer]
+        outputs = [_layer(model, name, spec.title).output for name in names]
+        model = keras.Model(model.input, _side_by_side(outputs), name="backbone")
     if len(model.output.shape) != 4:
         raise ValueError(
             f"Expected a backbone that puts out feature maps (h, w, channels). Received: {model.output.shape}"
@@ -86,15 +90,41 @@ def _given(model, side):
     shape = given_input.shape
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"Expected a backbone of one input (batch, S, S, 3). Received: {shape}")
-    if side is None and shape[1] is None:
+    if side is None and None in shape[1:3]:
         raise ValueError(f"Expected side, since the backbone {model.name} takes any size. Received: None")
-    side = side or shape[1]
-    if shape[1] not in (None, side) or shape[2] not in (None, side):
+    size = tuple(shape[1:3]) if side is None else _size(side)
+    if any(taken not in (None, given) for taken, given in zip(shape[1:3], size, strict=True)):
         raise ValueError(f"Expected side {shape[1]}, which the backbone {model.name} takes. Received: {side}")
     functional = keras.Model(given_input, output)  # of a Sequential model, too
-    copy = keras.models.clone_model(functional, input_tensors=keras.Input((side, side, 3)))
+    copy = keras.models.clone_model(functional, input_tensors=keras.Input((*size, 3)))
     copy.set_weights(model.get_weights())
     return keras.Model(copy.input, copy.output, name="backbone")
+
+
+def _size(side):
+    return (side, side) if isinstance(side, int) else tuple(side)
+
+
+def channels(model):
+    """Channels of each layer whose features a backbone of `build` puts side by side, a list."""
+    last = model.layers[-1]
+    return [x.shape[-1] for x in last.input] if last.name == "side_by_side" else [model.output_shape[-1]]
+
+
+def _side_by_side(outputs):
+    if len(outputs) == 1:
+        return outputs[0]
+    size = outputs[0].shape[1:3]
+    brought = []
+    for k, x in enumerate(outputs):
+        if x.shape[1:3] != size:
+            factors = [a / b for a, b in zip(x.shape[1:3], size, strict=True)]
+            if factors[0] == factors[1] == int(factors[0]):
+                x = layers.AveragePooling2D(int(factors[0]), name=f"to_first_{k}")(x)
+            else:
+                x = layers.Resizing(*size, name=f"to_first_{k}")(x)
+        brought.append(x)
+    return layers.Concatenate(name="side_by_side")(brought)
 
 
 def _named(backbone, spec, image, weights):

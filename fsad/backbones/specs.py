@@ -18,8 +18,7 @@ class Spec:
         application, options: its name in ``keras.applications``, and what that is called with.
         mode: preprocessing that its ImageNet weights expect.
         files: names its weights go by, Keras's own last.
-        patch_layer: which recipe `patches` compares, half way between edges and objects: the name of a layer, or its
-            stride.
+        patch_layers: which recipe `patches` compares, half way between edges and objects: names of layers, or strides.
         attention_layers: the layer of each of `POSITIONS`, or the last one of the same resolution.
         last_layer: what paper T pools, if not the output.
     """
@@ -31,7 +30,7 @@ class Spec:
     options: tuple = ()
     mode: str = "zero_one"
     files: tuple = ()
-    patch_layer: str | int | None = None
+    patch_layers: tuple = ()
     attention_layers: tuple = ()
     last_layer: str | None = None
 
@@ -45,21 +44,26 @@ SPECS = {
         application="VGG16",
         mode="caffe",
         files=("vgg16" + _TF,),
-        patch_layer="block4_conv3",
+        patch_layers=("block4_conv3",),
         attention_layers=("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"),
         last_layer="block5_conv3",
     ),
-    "vgg19": Spec("VGG19", application="VGG19", mode="caffe", files=("vgg19" + _TF,), patch_layer="block4_conv4"),
+    "vgg19": Spec("VGG19", application="VGG19", mode="caffe", files=("vgg19" + _TF,), patch_layers=("block4_conv4",)),
     "resnet50": Spec(
         "ResNet50",
         frozen=True,
         application="ResNet50",
         mode="caffe",
         files=("resnet50" + _TF,),
-        patch_layer="conv4_block6_out",
+        patch_layers=("conv4_block6_out",),
     ),
     "inception_v3": Spec(
-        "InceptionV3", 100, application="InceptionV3", mode="unit", files=("inception_v3" + _TF,), patch_layer="mixed7"
+        "InceptionV3",
+        100,
+        application="InceptionV3",
+        mode="unit",
+        files=("inception_v3" + _TF,),
+        patch_layers=("mixed7",),
     ),
     "mobilenet": Spec(
         "MobileNet 0.75",
@@ -68,7 +72,7 @@ SPECS = {
         options=(("alpha", 0.75),),
         mode="unit",
         files=("mobilenet_v1_0.75_224_notop.weights.h5", "mobilenet_7_5_224_tf_no_top.h5"),
-        patch_layer="conv_pw_9_relu",
+        patch_layers=("conv_pw_9_relu", "conv_pw_11_relu"),
         attention_layers=tuple(f"conv_pw_{n}_relu" for n in (1, 3, 5, 11, 13)),
     ),
     "mobilenet_v2": Spec(
@@ -80,7 +84,7 @@ SPECS = {
             "mobilenet_v2_1.0_224_notop_dequantized_bnfolded.weights.h5",
             "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
         ),
-        patch_layer="block_12_add",
+        patch_layers=("block_12_add",),
     ),
 }
 # Preprocessing of the other families, by the beginning of their name; those with none here have it inside.
@@ -117,7 +121,7 @@ def spec_of(backbone):
             f"EfficientNetB0, or a keras.Model. Received: {backbone!r}"
         )
     mode = next((mode for family, mode in MODES.items() if backbone.startswith(family)), "none")
-    return Spec(backbone, frozen=True, application=backbone, mode=mode, patch_layer=16)
+    return Spec(backbone, frozen=True, application=backbone, mode=mode, patch_layers=(16,))
 
 
 def attention_layer(backbone, position):

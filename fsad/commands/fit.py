@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fsad.commands import shared
 
-SETTINGS = ("backbone", "layer", "weights", "side", "epochs")  # of the recipe
+SETTINGS = ("backbone", "layers", "weights", "side", "epochs")  # of the recipe
 OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed", "group_pattern")  # of the detector
 
 
@@ -27,9 +27,18 @@ def add_arguments(parser):
         metavar="NAME",
         help="mobilenet, vgg16, filter_bank, or of keras.applications, as EfficientNetB0",
     )
-    add("--layer", metavar="NAME", help="recipe patches: the layer of the backbone whose features are compared")
+    add(
+        "--layers", metavar="NAME", nargs="+", help="recipe patches: layers of the backbone whose features are compared"
+    )
+    shared.add_old_name(parser, "--layer", "layers", nargs=1)
     add("--weights", metavar="NAME", help="imagenet, none, or a weights file")
-    add("--side", type=shared.positive, metavar="N", help="images are resized to this side, in pixels")
+    add(
+        "--side",
+        type=shared.side,
+        metavar="N",
+        help="input side in pixels. Images of one aspect keep it, in a rectangle of N x N pixels in area; WIDTHxHEIGHT "
+        "sets it",
+    )
     add("--epochs", type=shared.positive, metavar="N", help="training epochs (trained recipes only)")
     add(
         "--false_alarm_rate",

@@ -58,6 +58,12 @@ def positive(text):
     return value
 
 
+def side(text):
+    """A side in pixels, or ``WIDTHxHEIGHT`` as ``(height, width)``, for argparse."""
+    width, cross, height = text.lower().partition("x")
+    return (positive(height), positive(width)) if cross else positive(width)
+
+
 def rate(text):
     """A number between 0 and 1 for argparse."""
     value = float(text)
@@ -178,9 +184,9 @@ def title_of(paths):
 def description(detector):
     """A detector in lines: recipe, images it was fitted with, threshold, notes."""
     fitted, threshold = detector.fitted, detector.threshold
-    roles = [record["role"] for record in fitted.training]
+    roles, (height, width) = [record["role"] for record in fitted.training], detector.size
     lines = [
-        f"Recipe      {detector.recipe}, weights {fitted.weights}, images at {detector.side} x {detector.side}",
+        f"Recipe      {detector.recipe}, weights {fitted.weights}, images at {width} x {height}",
         f"Fitted with {roles.count('good')} good and {roles.count('defective')} defective images; "
         f"{len(fitted.thumbnails)} are references",
         f"Threshold   {threshold.value:.4g}: {threshold.how}",

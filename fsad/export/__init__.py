@@ -1,6 +1,6 @@
 """A Detector -> SavedModel, ONNX, OpenVINO or LiteRT, complete: preprocessing, references and threshold are inside.
 
-Every format takes ``images``, uint8 RGB ``(n, side, side, 3)``, and gives ``score`` ``(n,)``, ``confidence``
+Every format takes ``images``, uint8 RGB ``(n, height, width, 3)``, and gives ``score`` ``(n,)``, ``confidence``
 ``(n,)``, ``defective`` ``(n,)`` (1 if the score is above the threshold) and, where the recipe compares
 patches, ``anomaly_map`` ``(n, h, w)``. Resizing to ``side`` stays outside, except in the SavedModel's endpoint for
 encoded images. An export is compared with the detector on images as it is written, and removed again if
@@ -16,7 +16,7 @@ from fsad import inputs
 from fsad.files import FsadError
 from fsad.images import resize
 
-TOLERANCE = 1e-4  # largest difference of a score that passes
+TOLERANCE = 1e-3  # largest difference of a score that passes
 MAX_IMAGES = 200  # an export is checked on
 FORMATS = ("saved_model", "onnx", "openvino", "litert")
 
@@ -62,11 +62,11 @@ def export(detector, format, path, given=None, int8=False):
 
 
 def write(detector, format, path, representative=None, int8=False):
-    """Writes an export, unchecked; returns a callable, images ``(1, side, side, 3)`` -> scores by what was written.
+    """Writes an export, unchecked; returns a callable, images ``(1, height, width, 3)`` -> scores by what was written.
 
     Args:
         detector, format, path, int8: as in `export`.
-        representative: uint8 ``(n, side, side, 3)``, the images to calibrate int8 on; the training ones if None.
+        representative: uint8 ``(n, height, width, 3)``, the images to calibrate int8 on; the training ones if None.
     """
     if format not in FORMATS:
         raise ValueError(f"Expected a format among {', '.join(FORMATS)}. Received: {format!r}")
@@ -85,7 +85,7 @@ def _writer(format):
 
 
 def images_of(detector, given=None):
-    """``(what, uint8 (n, side, side, 3))`` to check on, at most `MAX_IMAGES`; ``given`` as in `export`."""
+    """``(what, uint8 (n, height, width, 3))`` to check on, at most `MAX_IMAGES`; ``given`` as in `export`."""
     if given is None:
         what = "training images"
         paths = [Path(record["name"]) for record in detector.fitted.training]
@@ -94,6 +94,6 @@ def images_of(detector, given=None):
         what, samples = "given images", inputs.find(given)
     rows = np.linspace(0, len(samples) - 1, min(len(samples), MAX_IMAGES)).astype(int) if samples else []
     if len(rows):
-        return what, np.stack([resize(samples[k].read(), detector.side) for k in np.unique(rows)])
-    small = [resize(image, detector.side) for image in detector.fitted.thumbnails]
+        return what, np.stack([resize(samples[k].read(), detector.size) for k in np.unique(rows)])
+    small = [resize(image, detector.size) for image in detector.fitted.thumbnails]
     return "small copies of the references (the training images are gone)", np.stack(small)

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def score(detector, shift=0.0):
-    """``images`` uint8 ``(n, side, side, 3)`` -> ``score``, ``confidence``, ``defective``; of patches ``anomaly_map``.
+    """``images`` uint8 ``(n, h, w, 3)`` -> ``score``, ``confidence``, ``defective``; of patches ``anomaly_map``.
 
     ``shift`` is taken off the score first.
     """
@@ -24,7 +24,7 @@ def score(detector, shift=0.0):
 
 
 def similarity(detector):
-    """``anchor``, ``image``, uint8 ``(n, side, side, 3)`` -> ``dissimilarity`` and ``similarity`` = 1 - that."""
+    """``anchor``, ``image``, uint8 ``(n, height, width, 3)`` -> ``dissimilarity`` and ``similarity`` = 1 - that."""
 
     def similarity(anchor, image):
         pair = [tf.cast(anchor, tf.float32), tf.cast(image, tf.float32)]
@@ -39,7 +39,7 @@ def score_encoded(detector):
 
     Decoded and resized as `fsad.images` does; a camera turn (EXIF) is not applied.
     """
-    side, inner = detector.side, score(detector)
+    (height, width), inner = detector.size, score(detector)
 
     def one(encoded):
         raw = tf.cond(
@@ -53,19 +53,19 @@ def score_encoded(detector):
         alpha = tf.where(channels % 2 == 0, values[..., -1:] / 255, 1.0)  # transparency is laid on white
         colour = tf.gather(values, tf.where(channels < 3, [0, 0, 0], [0, 1, 2]), axis=2)
         colour = tf.round(colour * alpha + 255 * (1 - alpha))
-        shrinking = tf.reduce_min(tf.shape(raw)[:2]) > side
+        shrinking = tf.reduce_all(tf.shape(raw)[:2] > [height, width])
         colour = tf.cond(
             shrinking,
-            lambda: tf.image.resize(colour, (side, side), "area"),
-            lambda: tf.image.resize(colour, (side, side), "bilinear"),
+            lambda: tf.image.resize(colour, (height, width), "area"),
+            lambda: tf.image.resize(colour, (height, width), "bilinear"),
         )
         return tf.cast(tf.round(colour), tf.uint8)
 
     def score_encoded(encoded):
-        return inner(tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8)))
+        return inner(tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec((height, width, 3), tf.uint8)))
 
     return tf.function(score_encoded, input_signature=[tf.TensorSpec((None,), tf.string, name="encoded")])
 
 
 def _signature(detector, name):
-    return tf.TensorSpec((None, detector.side, detector.side, 3), tf.uint8, name=name)
+    return tf.TensorSpec((None, *detector.size, 3), tf.uint8, name=name)

@@ -24,7 +24,7 @@ def write(detector, path, representative=None):
     """Writes the ``.tflite`` file; returns images -> scores by what was written.
 
     Args:
-        representative: uint8 ``(n, side, side, 3)`` to calibrate int8 on; float32 if None.
+        representative: uint8 ``(n, height, width, 3)`` to calibrate int8 on; float32 if None.
     """
     if representative is None:
         with _converter(detector) as converter:

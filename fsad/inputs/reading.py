@@ -15,7 +15,7 @@ AHEAD = 16  # images that are read while earlier ones are worked on
 
 
 class Reading(NamedTuple):
-    """A sample as read: ``size`` (width, height); ``resized`` ``(side, side, 3)``, ``signature`` ``(64, 64)`` with
+    """A sample as read: ``size`` (width, height); ``resized`` ``(h, w, 3)``, ``signature`` ``(64, 64)`` with
     ``colours`` ``(6,)``, and ``image`` ``(H, W, 3)`` where they were asked for; ``error``: why it could not be read,
     and then only that."""
 
@@ -33,7 +33,7 @@ def read_ahead(samples, side=None, signatures=False, images=False):
 
     Args:
         samples: from `find` or `load`.
-        side: also resize to this side, in pixels.
+        side: also resize, as `fsad.images.resize` does.
         signatures: also make the near-duplicate signature (`fsad.duplicates.signature`) and the six colour numbers
             (`fsad.colours`), in the same pass.
         images: also keep the image at full size.

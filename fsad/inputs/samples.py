@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fsad.images import read_image
+from fsad.images import read_image, size_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,10 @@ class Sample:
         """``"train"`` or ``"test"`` where the folder of that name below the data set's holds it, else None."""
         top = self.path.relative_to(self.folder).parts[0] if self.folder else None
         return top if top in ("train", "test") else None
+
+    def size(self):
+        """``(width, height)`` without reading the pixels; None where that cannot be told."""
+        return self.source.shape[1::-1] if self.path is None else size_of(self.path)
 
     def read(self):
         """uint8 RGB ``(H, W, 3)``; raises `fsad.images.ImageError`."""

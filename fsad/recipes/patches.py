@@ -1,41 +1,119 @@
 """Nearest reference patch: every patch of an image asks how near the nearest patch of any reference is."""
 
 import keras
-from keras import layers
+import numpy as np
 
-from fsad import backbones, siamese
+from fsad import backbones, fusion, siamese
 from fsad.augment import MIRRORS
+from fsad.layers import SignedPower
 from fsad.recipes.recipe import Recipe
 
+SIDE = 320  # pixels: a patch is 16
+BATCH = 8  # images at a time
 
-def build(backbone="mobilenet", weights="imagenet", layer=None, side=320, fraction=0.03, window=None, mirrored=None):
-    """The default recipe of `fsad.Detector`, which trains nothing.
 
-    A frozen backbone ends at a middle layer, the neck averages the features over windows of 2 x 2 cells and scales
-    them to unit length, and the distance is `fsad.layers.NearestPatch`. References are also taken as seen in a
-    mirror, which shows more of what a good part may look like. After PatchCore (Roth et al.
-    2022), as a Siamese comparison. ``experiments/ablations/few.py`` shows what each piece is worth.
+def build(
+    backbone="mobilenet",
+    weights="imagenet",
+    layers=None,
+    side=SIDE,
+    window=None,
+    power=0.5,
+    components=128,
+    mirrored=None,
+    fractions=(0.01, 0.03),
+    smoothing=1.0,
+    usual=True,
+    weigh=True,
+):
+    """The default recipe of `fsad.Detector`, which trains no network.
+
+    A frozen backbone gives features of several middle layers. The neck averages each layer's features over windows of
+    2 x 2 cells, takes their square root, scales them to unit length and keeps their principal components. The distance
+    is `fsad.nearest_patch.NearestPatch`, which fuses the layers. References are also taken as seen in a mirror, which
+    shows more of what a good part may look like. After PatchCore (Roth et al. 2022), as a Siamese comparison.
+    ``experiments/ablations/few.py`` shows what each piece is worth.
 
     Args:
         backbone, weights: as in `fsad.backbones.build`. Untrained random features are uninformative: without ImageNet
             weights, ``backbone="filter_bank"`` does better.
-        layer: where the backbone ends; the patch layer of its `fsad.backbones.Spec` if None, and the output of a Keras
-            model of your own.
-        side: input side in pixels.
-        fraction: of the patches, the farthest, that make the score.
+        layers: whose features are compared, names or strides, side by side on the grid of the first; the patch layers
+            of its `fsad.backbones.Spec` if None, and the output of a Keras model of your own.
+        side: input side in pixels, or ``(height, width)``.
         window: cells per side to average over, 1 or 2. None: 2, but 1 for the filter bank, which averages by itself.
+        power: that magnitudes of features are raised to. Below 1 the few largest no longer decide alone what is alike;
+            0.5 makes the cosine that of Hellinger.
+        components: principal components of the good images' features that are kept of each layer, where it has more;
+            None for all. Fewer are compared faster.
         mirrored: whether references are taken mirrored left to right, top to bottom, and both, too. None: yes, but
             not for the filter bank, which it does not help.
+        fractions, smoothing, usual: as in `fsad.nearest_patch.NearestPatch`.
+        weigh: whether two defective images or more weigh the features (`fsad.fusion.weights`); equal weights if not.
     """
-    if side < 32:
-        raise ValueError(f"Expected a side of at least 32 pixels: a patch is 16. Received: {side}")
-    body, loaded = backbones.build(backbone, weights, side, layer or backbones.spec_of(backbone).patch_layer)
+    height, width = siamese.size(side)
+    if min(height, width) < 32:
+        raise ValueError(f"Expected sides of at least 32 pixels: a patch is 16. Received: {width} x {height}")
+    if not 0 < power <= 1:
+        raise ValueError(f"Expected a power in (0, 1]. Received: {power}")
+    body, loaded = backbones.build(
+        backbone, weights, (height, width), layers or backbones.spec_of(backbone).patch_layers or None
+    )
     body.trainable = False
     network = loaded != "fixed"
     window = window or (2 if network else 1)
-    maps = keras.Input(body.output_shape[1:], name="maps")
-    averaged = layers.AveragePooling2D(window, strides=1, name="window")(maps) if window > 1 else maps
-    neck = keras.Model(maps, layers.UnitNormalization(axis=-1, name="unit")(averaged), name="neck")
-    distance = siamese.patch_distance(neck.output_shape[1:], fraction, window)
+    neck, channels = _neck(body, window, power, components)
+    distance = siamese.patch_distance(
+        neck.output_shape[1:], channels, fractions=fractions, window=window, smoothing=smoothing, usual=usual
+    )
     views = MIRRORS if (network if mirrored is None else mirrored) else MIRRORS[:1]
-    return Recipe("patches", siamese.build(body, neck, distance), loaded, views=views)
+    model = siamese.build(body, neck, distance)
+    return Recipe("patches", model, loaded, views=views, adapt=adapt, fuse=lambda *found: fuse(model, *found, weigh))
+
+
+def _neck(body, window, power, components):
+    """``(neck, channels)``: the neck, and how many channels it puts out of each layer."""
+    maps, outputs, start = keras.Input(body.output_shape[1:], name="maps"), [], 0
+    for k, count in enumerate(backbones.channels(body)):
+        x = maps[..., start : start + count]
+        start += count
+        if window > 1:
+            x = keras.layers.AveragePooling2D(window, strides=1, name=f"window_{k}")(x)
+        if power != 1:
+            x = SignedPower(power, name=f"power_{k}")(x)
+        x = keras.layers.UnitNormalization(axis=-1, name=f"unit_{k}")(x)
+        if components and components < count:
+            # A random rotation until `adapt` finds the components.
+            rotation = keras.initializers.Orthogonal(seed=0)
+            dense = {"use_bias": False, "kernel_initializer": rotation, "trainable": False}
+            x = keras.layers.Dense(components, name=f"components_{k}", **dense)(x)
+            x = keras.layers.UnitNormalization(axis=-1, name=f"unit_components_{k}")(x)
+        outputs.append(x)
+    together = keras.layers.Concatenate(name="side_by_side")(outputs) if len(outputs) > 1 else outputs[0]
+    return keras.Model(maps, together, name="neck"), [x.shape[-1] for x in outputs]
+
+
+def adapt(model, images):
+    """Finds the principal components of good images ``(n, height, width, 3)`` and puts them into the neck."""
+    backbone, neck, _ = siamese.parts(model)
+    dense = [layer for layer in neck.layers if layer.name.startswith("components_")]
+    if not dense:
+        return
+    before = keras.Model(neck.input, {layer.name: layer.input for layer in dense})
+    moments = dict.fromkeys((layer.name for layer in dense), 0.0)
+    for start in range(0, len(images), BATCH):
+        batch = np.asarray(images[start : start + BATCH], np.float32)
+        for name, units in before(backbone(batch, training=False), training=False).items():
+            flat = np.asarray(units, np.float64).reshape(-1, units.shape[-1])
+            moments[name] = moments[name] + flat.T @ flat
+    for layer in dense:
+        vectors = np.linalg.eigh(moments[layer.name])[1][:, ::-1][:, : layer.units]
+        vectors *= np.where(vectors.sum(0) < 0, -1, 1)  # of either sign: the same one everywhere
+        layer.kernel.assign(vectors.astype(np.float32))
+
+
+def fuse(model, good, defective, groups, weigh=True):
+    """Fits how the layers are fused (`fsad.fusion.fit`) from held-out distances; returns the held-out scores."""
+    layer, _ = siamese.distance_layer(model)
+    numbers, good_scores, defective_scores = fusion.fit(layer, good, defective, groups, weigh)
+    layer.adapt(*numbers)
+    return good_scores, defective_scores

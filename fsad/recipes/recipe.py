@@ -25,6 +25,9 @@ class Recipe:
     called as ``start(recipe, embed, index, pair_labels)`` before the first step, to set what depends on the distances
     there are, where ``embed`` maps rows of the images to a list of their embeddings, that of the branch second.
 
+    Without training: ``adapt``, called as ``adapt(model, images)`` with good images before anything is embedded; and
+    ``fuse``, called as ``fuse(good, defective, groups)`` with held-out distances, which returns held-out scores.
+
     References: ``references``, labels -> rows of the training images that are; ``views``, images -> images, by which
     each is taken in turn; the first leaves it as it is; ``reduction`` of the dissimilarities to the score
     (`fsad.scoring.compare`).
@@ -46,14 +49,21 @@ class Recipe:
     branch_loss: keras.losses.Loss | None = None
     branch_weight: float = 0.0
     start: Callable | None = None
+    adapt: Callable | None = None
+    fuse: Callable | None = None
     references: Callable = pairs.good
     views: tuple = MIRRORS[:1]
     reduction: str = "mean"
 
     @property
     def side(self) -> int:
-        """Side of the images the network takes, in pixels."""
-        return self.model.input_shape[0][1]
+        """Side of the images that a network of square ones takes, in pixels."""
+        return self.size[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(height, width)`` of the images the network takes, in pixels."""
+        return tuple(self.model.input_shape[0][1:3])
 
     @property
     def trained(self) -> bool:

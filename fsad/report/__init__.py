@@ -6,6 +6,7 @@ The page carries scores, not verdicts: the threshold can be moved in it, and eve
 import base64
 import datetime
 import json
+import math
 
 import cv2
 import jinja2
@@ -45,7 +46,7 @@ def write(path, detector, predictions, count, title="", threshold=None):
         seen, _ = evaluation.seen_parts(detector, [s for _, s, _ in labelled], [s for *_, s in labelled])
         for (item, *_), is_seen in zip(labelled, seen, strict=True):
             item["used"] = bool(is_seen)
-    items.sort(key=lambda item: -item.get("score", -1))
+    items.sort(key=lambda item: -item.get("score", -math.inf))
     data = {
         "items": items,
         "threshold": detector.threshold.value if threshold is None else float(threshold),
