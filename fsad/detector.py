@@ -174,7 +174,7 @@ class Detector:
         """
         limit = self.threshold.value if threshold is None else threshold
         readings = inputs.read_ahead(inputs.find(given), self.size, signatures=details, images=details)
-        for batch in _batches(readings):
+        for batch in _batches(readings, siamese.batch_for(self.size, BATCH)):
             readable = [reading.resized for reading in batch if not reading.error]
             outputs = self.scorer(np.stack(readable)) if readable else {}
             columns = [np.asarray(values) for values in outputs.values()]
@@ -291,11 +291,11 @@ def load(folder) -> Detector:
     return detector
 
 
-def _batches(readings):
+def _batches(readings, size):
     batch = []
     for reading in readings:
         batch.append(reading)
-        if len(batch) == BATCH:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

@@ -27,6 +27,8 @@ FALLBACKS = {"patches": {"backbone": "filter_bank", "layers": None}}
 KEEP_ASPECT = ("patches",)  # recipes whose input need not be square
 SAME_ASPECT = 1.1  # ratio of two aspects that count as one
 PROBED = 64  # images whose size is looked at
+MUCH_LARGER = 3  # times the input side, from which on images are taken in tiles
+LARGE = 2_100_000  # pixels of an input in tiles
 NO_WEIGHTS = {
     "patches": "ImageNet weights are unavailable, so a fixed filter bank is used instead: expect lower accuracy. "
     "Put a weights file into FSAD_WEIGHTS_DIR, or connect to the network once.",
@@ -107,8 +109,7 @@ def build(name, settings, good, warnings):
     make = recipes.RECIPES[name]
     known = inspect.signature(make).parameters
     if name in KEEP_ASPECT and not isinstance(settings.get("backbone"), keras.Model):
-        side = settings.get("side", known["side"].default)
-        settings = {**settings, "side": input_size(good, side, warnings) if np.ndim(side) == 0 else side}
+        settings = {**settings, **input_settings(good, known["side"].default, settings, warnings)}
     if unknown := settings.keys() - known.keys():
         raise ValueError(
             f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"
@@ -122,6 +123,26 @@ def build(name, settings, good, warnings):
     if recipe.weights == "random" and not recipe.trained:
         warnings.append("Untrained random features are uninformative.")
     return recipe, settings
+
+
+def input_settings(samples, default, settings, warnings):
+    """``side`` and ``tile`` for the good images, where the settings do not give them: the aspect is kept, and images
+    that are much larger than the input are taken at up to `LARGE` pixels, in tiles of its side."""
+    side = settings.get("side", default)
+    if np.ndim(side):
+        return {}
+    height, width = input_size(samples, side, warnings)
+    sizes = [size for size in (s.size() for s in samples[:PROBED]) if size]
+    native = np.median(sizes, axis=0)[::-1] if sizes else (height, width)
+    if "tile" in settings or "side" in settings or min(native[0] / height, native[1] / width) <= MUCH_LARGER:
+        return {"side": (height, width)}
+    scale = min(native[0] / height, native[1] / width, (LARGE / (height * width)) ** 0.5)
+    large = tuple(16 * round(scale * value / 16) for value in (height, width))
+    warnings.append(
+        f"The good images are {native[1]:.0f} x {native[0]:.0f}: compared at {large[1]} x {large[0]}, in tiles of "
+        f"{side} pixels so that what is small does not drown. Set side or tile to change that."
+    )
+    return {"side": large, "tile": side}
 
 
 def input_size(samples, side, warnings):
@@ -259,7 +280,8 @@ def calibrate(recipe, options, data, references, chosen, held_out, warnings):
 
 
 def _embed(model, images, progress):
-    batches = [images[start : start + 8] for start in range(0, len(images), 8)]
+    step = siamese.batch_for(images.shape[1:3], 8)
+    batches = [images[start : start + step] for start in range(0, len(images), step)]
     with tqdm(total=len(images), desc="embedding", unit="image", disable=not progress, leave=False) as bar:
         embeddings = []
         for batch in batches:

@@ -21,9 +21,11 @@ from keras import ops
 
 from fsad.layers import Comparison, Distance, two_embeddings
 
-MAX_PATCHES = 16384  # reference patches that an image is compared with at a time
+MAX_PATCHES = 16384  # reference patches that an image is compared with at a time,
+MAX_ENTRIES = 2**26  # and the distances of one image that are held at a time: 268 MB
 # Of the usual distance: below, all is alike, since a logarithm would tell the rounding errors of equal images apart.
 FLOOR = 0.2
+UNUSUAL = 1e-3  # usual distance before any is known, which leaves no distance below the floor
 
 
 @keras.saving.register_keras_serializable("fsad")
@@ -43,15 +45,17 @@ class NearestPatch(Distance):
             cell is as far as the patches it is part of are on the average.
         smoothing: standard deviation of the Gaussian in cells; 0 for none.
         usual: whether distances are also divided by what is usual at their place (step 1).
+        tile: ``(rows, columns)`` of the cells that make a score, where a map is larger: s is then the largest over
+            tiles that overlap by half. What is small in a large image would else drown. None: the whole map.
 
     Attributes:
         usual_map: ``(H, W, L)``, m; ``mean``, ``deviation`` and ``weight`` of z, each ``(F,)``, in the order layer, a,
-            f. Before `adapt` they are 1, 0, 1 and 1 / F.
+            f. Before `adapt` they are `UNUSUAL`, 0, 1 and 1 / F.
     """
 
     gives_map = True
 
-    def __init__(self, channels=None, fractions=(0.01, 0.03), window=1, smoothing=1.0, usual=True, **kwargs):
+    def __init__(self, channels=None, fractions=(0.01, 0.03), window=1, smoothing=1.0, usual=True, tile=None, **kwargs):
         super().__init__(**kwargs)
         fractions = tuple(np.atleast_1d(fractions).tolist())
         if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
@@ -62,6 +66,7 @@ class NearestPatch(Distance):
             raise ValueError(f"Expected a smoothing of at least 0 cells. Received: {smoothing}")
         self.channels = None if channels is None else [int(c) for c in channels]
         self.fractions, self.window, self.smoothing, self.usual = fractions, window, float(smoothing), usual
+        self.tile = None if tile is None else tuple(int(cells) for cells in tile)
 
     def build(self, input_shape):
         height, width, channels = input_shape[1][1:]
@@ -76,10 +81,11 @@ class NearestPatch(Distance):
             initializer = keras.initializers.Constant(value)
             return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False, dtype="float32")
 
-        self.usual_map = state("usual_map", (*self.cells, count), 1.0)
+        self.usual_map = state("usual_map", (*self.cells, count), UNUSUAL)
         self.mean, self.deviation = state("mean", (numbers,), 0.0), state("deviation", (numbers,), 1.0)
         self.weight = state("weight", (numbers,), 1 / numbers)
         self._smooth = [_gaussian(size, self.smoothing) for size in self.cells]
+        self._in_tile = _tiles(self.cells, self.tile or self.cells)
 
     def call(self, inputs):
         reference, image = (self._by_layer(e) for e in two_embeddings(inputs))
@@ -108,8 +114,9 @@ class NearestPatch(Distance):
 
     def _distances(self, embeddings, references, each):
         count, height, width = references.shape[:3]
-        step = max(1, MAX_PATCHES // (height * width))  # in groups: the memory does not grow with the references
         patches = embeddings.shape[1] * embeddings.shape[2]
+        # In groups: the memory does not grow with the references.
+        step = max(1, min(MAX_PATCHES, MAX_ENTRIES // patches) // (height * width))
         maps, farthest = [], []
         for some, others in zip(self._by_layer(embeddings), self._by_layer(references), strict=True):
             flat = ops.reshape(some, (-1, some.shape[3]))
@@ -124,12 +131,15 @@ class NearestPatch(Distance):
 
     def features(self, maps, usual_map=None):
         """The numbers s of distances ``(B, H, W, L)``: ``(B, F)``; ``usual_map`` in place of the layer's own."""
-        logs = self._logs(maps, usual_map)
-        places = self.cells[0] * self.cells[1]
-        flat = ops.exp(ops.reshape(ops.transpose(logs, (0, 3, 1, 2)), (-1, places)))
+        logs = ops.transpose(self._logs(maps, usual_map), (0, 3, 1, 2))
+        flat = ops.exp(ops.reshape(logs, (-1, self.cells[0] * self.cells[1])))
+        tiles, places = self._in_tile.shape
+        if tiles > 1:
+            flat = ops.reshape(ops.take(flat, self._in_tile.ravel(), axis=1), (-1, places))
         counts = [max(1, round(fraction * places)) for fraction in self.fractions]
         farthest = ops.top_k(flat, max(counts))[0]
         s = ops.stack([ops.log(ops.mean(farthest[:, :count], axis=1)) for count in counts], axis=-1)
+        s = ops.max(ops.reshape(s, (-1, tiles, len(counts))), axis=1)
         return ops.reshape(s, (-1, self.mean.shape[0]))
 
     def score(self, maps):
@@ -188,7 +198,7 @@ class NearestPatch(Distance):
         return np.einsum("ij,nhjl->nhil", self._smooth[1], down)
 
     def get_config(self):
-        own = {name: getattr(self, name) for name in ("channels", "fractions", "window", "smoothing", "usual")}
+        own = {name: getattr(self, name) for name in ("channels", "fractions", "window", "smoothing", "usual", "tile")}
         return {**super().get_config(), **own}
 
 
@@ -200,6 +210,20 @@ def _nearest(flat, references, each):
         ops.reshape(likeness, (-1, count if each else 1, height * width * (1 if each else count))), axis=2
     )
     return ops.maximum(1.0 - likeness, 0.0)  # rounding must not make it negative
+
+
+def _tiles(cells, tile):
+    """The cells in each tile, as rows of numbers ``(tiles, places)`` into a map of ``cells``."""
+    tile = [min(one, size) for one, size in zip(tile, cells, strict=True)]
+    starts = [_starts(size, one) for size, one in zip(cells, tile, strict=True)]
+    numbers = np.arange(cells[0] * cells[1]).reshape(cells)
+    return np.stack([numbers[y : y + tile[0], x : x + tile[1]].ravel() for y in starts[0] for x in starts[1]])
+
+
+def _starts(size, tile):
+    """Where tiles begin that cover a side in steps of at most half a tile."""
+    count = 1 + int(np.ceil((size - tile) / max(1, tile // 2)))
+    return np.linspace(0, size - tile, count).round().astype(int)
 
 
 def _gaussian(size, sigma):

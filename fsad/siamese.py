@@ -122,9 +122,18 @@ def on_features(model):
     return build(keras.Model(maps, layers.Identity()(maps), name="backbone"), neck, distance)
 
 
+MAX_PIXELS = 2**22  # of the images that are embedded at a time
+
+
+def batch_for(size, most):
+    """How many images of ``(height, width)`` to take at a time: ``most``, fewer if they are large."""
+    return max(1, min(most, MAX_PIXELS // (size[0] * size[1])))
+
+
 def embed(model, images, batch_size=32):
     """Embeddings ``(n, ...)``, float32, of uint8 or float RGB images ``(n, side, side, 3)`` in [0, 255]."""
     backbone, neck, _ = parts(model)
+    batch_size = batch_for(backbone.input_shape[1:3], batch_size)
     out = np.empty((len(images), *neck.output_shape[1:]), np.float32)
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size], np.float32)

@@ -56,8 +56,8 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
       (conformal quantile: the ``ceil((n + 1)(1 - rate))``-th smallest of n good scores).
     - With ``miss_rate``: the same from below, on the defective scores.
     - With neither, and `MIN_DEFECTIVE` defective scores or more: the value that separates best (`separate`).
-    - With neither, and fewer: a false alarm rate of 0.05, or the lowest that the number of good images supports;
-      if all defective scores lie above it and above every good score, the middle of that gap.
+    - With neither, and fewer: a false alarm rate of 0.05, or the lowest that the number of good images supports. One to
+      three defective images do not move it: the middle of the gap to them, tried, missed more than it spared.
 
     Args:
         good: ``(n,)`` scores of good images, n >= 1.
@@ -93,9 +93,6 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
         warnings = []
     else:
         value, how, warnings = _by_false_alarms(good, max(0.05, 1 / (len(good) + 1)))
-        if len(defective) and defective[0] > max(value, good[-1]):
-            value = (max(value, good[-1]) + defective[0]) / 2
-            how = f"middle of the gap between {len(good)} good and {len(defective)} defective held-out scores"
     value, warnings = np.float32(value), list(warnings)
     if len(defective) < MIN_DEFECTIVE:
         warnings.insert(0, _few_defective(len(defective)))

@@ -49,12 +49,14 @@ def test_score_and_map_by_hand():
 def test_what_is_nearer_than_a_fraction_of_the_usual_is_all_alike():
     """Else the rounding errors of an image that is a reference would make its score."""
     layer = built(NearestPatch(smoothing=0), (1, 1, 2))
+    layer.adapt(np.full((1, 1, 1), 0.1), np.zeros(4), np.ones(4), np.full(4, 0.25))
     small, none = (layer.score(np.full((1, 1, 1, 1), x, np.float32)) for x in (1e-7, 0))
-    assert np.allclose(small, none) and np.allclose(none, np.log(FLOOR), atol=1e-5)
+    assert np.allclose(small, none) and np.allclose(none, np.log([0.1 * FLOOR, FLOOR]).mean(), atol=1e-5)
 
 
 def test_smoothing_spreads_a_defect_and_keeps_what_is_even():
     layer = built(NearestPatch(smoothing=1.0), (5, 5, 2))
+    layer.adapt(np.ones((5, 5, 1)), np.zeros(4), np.ones(4), np.full(4, 0.25))
     even = np.full((1, 5, 5, 1), 0.5, np.float32)
     spot = even.copy()
     spot[0, 2, 2] = 1.0
@@ -79,6 +81,18 @@ def test_many_reference_patches_are_taken_in_groups(monkeypatch, rng):
     monkeypatch.setattr(nearest_patch, "MAX_PATCHES", 12)  # two references at a time
     for one, other in zip(whole, layer.compare(images, references), strict=True):
         assert np.allclose(one, other, atol=1e-5)
+
+
+def test_a_small_defect_does_not_drown_in_a_large_image():
+    """One cell of 400 is ten times as far as the others: 1 / 4 of a tile of 2 x 2 cells, 1 / 400 of the image."""
+    maps = np.full((1, 20, 20, 1), 0.01, np.float32)
+    maps[0, 13, 7] = 0.1
+    options = {"fractions": 0.25, "smoothing": 0, "usual": False}
+    whole, tiled = (built(NearestPatch(tile=tile, **options), (20, 20, 2)) for tile in (None, (2, 2)))
+    assert np.allclose(whole.features(maps), np.log((99 * 0.01 + 0.1) / 100), atol=1e-5)
+    assert np.allclose(tiled.features(maps), np.log(0.1), atol=1e-5)
+    numbers = nearest_patch._tiles((5, 4), (2, 4))
+    assert numbers.tolist() == [list(range(4 * k, 4 * k + 8)) for k in range(4)]  # by half a tile, to the border
 
 
 def test_what_is_fitted_is_saved_with_the_layer(tmp_path):

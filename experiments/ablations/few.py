@@ -26,6 +26,7 @@ from experiments.runs import by_row
 from experiments.statistics import section
 from fsad import evaluation, fitting, fusion, metrics, recipes, scoring, siamese, thresholds
 from fsad.images import read_images
+from fsad.nearest_patch import UNUSUAL
 
 GOOD, DEFECTIVE = (1, 2, 4, 8, 16), (0, 1, 2, 4, 8)
 MASK = 128  # pixels a side that maps and masks are compared at
@@ -191,7 +192,7 @@ def _distances(layer, embeddings, references, batch=8):
 def _unfitted(layer):
     """The numbers of a layer before it is fitted: from one good image none can be."""
     count = layer.mean.shape[0]
-    return np.ones(layer.usual_map.shape), np.zeros(count), np.ones(count), np.full(count, 1 / count)
+    return np.full(layer.usual_map.shape, UNUSUAL), np.zeros(count), np.ones(count), np.full(count, 1 / count)
 
 
 def _time(model, references, samples, recipe):

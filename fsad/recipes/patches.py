@@ -25,6 +25,7 @@ def build(
     smoothing=1.0,
     usual=True,
     weigh=True,
+    tile=None,
 ):
     """The default recipe of `fsad.Detector`, which trains no network.
 
@@ -46,8 +47,10 @@ def build(
         components: principal components of the good images' features that are kept of each layer, where it has more;
             None for all. Fewer are compared faster.
         mirrored: whether references are taken mirrored left to right, top to bottom, and both, too. None: yes, but
-            not for the filter bank, which it does not help.
+            not for the filter bank, which it does not help, nor with tiles, where patches are many.
         fractions, smoothing, usual: as in `fsad.nearest_patch.NearestPatch`.
+        tile: side in pixels of the tiles that score a large image, of which the most anomalous counts
+            (`NearestPatch`); None or 0 for the image as a whole.
         weigh: whether two defective images or more weigh the features (`fsad.fusion.weights`); equal weights if not.
     """
     height, width = siamese.size(side)
@@ -62,10 +65,12 @@ def build(
     network = loaded != "fixed"
     window = window or (2 if network else 1)
     neck, channels = _neck(body, window, power, components)
-    distance = siamese.patch_distance(
-        neck.output_shape[1:], channels, fractions=fractions, window=window, smoothing=smoothing, usual=usual
-    )
-    views = MIRRORS if (network if mirrored is None else mirrored) else MIRRORS[:1]
+    how = {"fractions": fractions, "window": window, "smoothing": smoothing, "usual": usual}
+    if tile:
+        grid = zip(body.output_shape[1:3], (height, width), strict=True)
+        how["tile"] = [max(2, round(tile * count / length)) for count, length in grid]
+    distance = siamese.patch_distance(neck.output_shape[1:], channels, **how)
+    views = MIRRORS if (network and not tile if mirrored is None else mirrored) else MIRRORS[:1]
     model = siamese.build(body, neck, distance)
     return Recipe("patches", model, loaded, views=views, adapt=adapt, fuse=lambda *found: fuse(model, *found, weigh))
 
@@ -100,8 +105,9 @@ def adapt(model, images):
         return
     before = keras.Model(neck.input, {layer.name: layer.input for layer in dense})
     moments = dict.fromkeys((layer.name for layer in dense), 0.0)
-    for start in range(0, len(images), BATCH):
-        batch = np.asarray(images[start : start + BATCH], np.float32)
+    step = siamese.batch_for(backbone.input_shape[1:3], BATCH)
+    for start in range(0, len(images), step):
+        batch = np.asarray(images[start : start + step], np.float32)
         for name, units in before(backbone(batch, training=False), training=False).items():
             flat = np.asarray(units, np.float64).reshape(-1, units.shape[-1])
             moments[name] = moments[name] + flat.T @ flat
