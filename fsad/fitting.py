@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from fsad import duplicates, inputs, recipes, scoring, siamese, thresholds, training
+from fsad import duplicates, inputs, recipes, scoring, siamese, thresholds, training, trend
 from fsad.files import sha256
 from fsad.fitted import Fitted
 from fsad.weights import WeightsError
@@ -20,6 +20,7 @@ from fsad.weights import WeightsError
 log = logging.getLogger(__name__)
 
 MAX_IMAGES = 400  # of a role that are read; more of them would fill the memory and move the threshold little
+CHANGED = 0.01  # p-value up to which the first and the last images are said to differ
 THUMBNAIL = 160  # pixels of the longer side of the references kept for reports
 ROLES = ("good", "defective")
 # What is built if ImageNet weights are unavailable. Untrained random features are uninformative.
@@ -73,7 +74,7 @@ def fit(name, settings, options, good, defect=None, progress=True):
     if recipe.trained:
         references, chosen, held_out = train(recipe, settings, options, data, rng, progress)
     else:
-        references, chosen, held_out = embed(recipe, options, data, rng, progress)
+        references, chosen, held_out = embed(recipe, options, data, rng, warnings, progress)
     return calibrate(recipe, options, data, references, chosen, held_out, warnings)
 
 
@@ -207,12 +208,13 @@ def group(recipe, options, records, images, signatures, is_good, warnings):
     return groups
 
 
-def embed(recipe, options, data, rng, progress):
+def embed(recipe, options, data, rng, warnings, progress):
     """References of a recipe that is not trained, their rows, and held-out ``(scores, maps)``."""
     chosen = np.sort(rng.permutation(np.flatnonzero(data.good))[: options.max_references])
     recipe.adapt(recipe.model, data.images[chosen])
     embeddings = _embed(recipe.model, data.images, progress)
     references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
+    warnings += _changed(recipe, embeddings[chosen], references, data.groups[chosen])
     reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
     maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
     known = np.isfinite(maps).all((1, 2, 3))
@@ -221,6 +223,20 @@ def embed(recipe, options, data, rng, progress):
     scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
     layer, _ = siamese.distance_layer(recipe.model)
     return references, chosen, (scores, np.asarray(layer.anomaly_map(maps)))
+
+
+def _changed(recipe, embeddings, references, groups):
+    """A warning where the first and the last of the good images, in the order given, differ (`fsad.trend`)."""
+    first = np.sort(np.unique(groups, return_index=True)[1])  # one image of each part
+    distances = scoring.dissimilarities(recipe.model, embeddings[first], references)
+    distances = distances.reshape(len(first), -1, len(recipe.views)).min(2)[:, first]
+    p = trend.p_value(distances, np.random.default_rng(0))
+    if p > CHANGED:
+        return []
+    return [
+        f"The first and the last of the good images, in the order given, differ (p = {p:.3f}): light or camera may "
+        "have changed while they were taken. Give good images of every state, or expect those of one state to alarm."
+    ]
 
 
 def train(recipe, settings, options, data, rng, progress):

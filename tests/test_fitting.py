@@ -1,5 +1,6 @@
 import logging
 
+import cv2
 import numpy as np
 import pytest
 
@@ -83,3 +84,11 @@ def test_the_input_keeps_the_aspect_of_the_good_images(sizes, expected):
     samples = [Sample(np.zeros((height, width, 3), np.uint8)) for width, height in sizes]
     assert fitting.input_size(samples, 320, warnings := []) == expected
     assert bool(warnings) == ((200, 100) in sizes)
+
+
+def test_good_images_that_change_in_the_order_given_are_told(parts):
+    images = read_images(sorted((parts / "train" / "good").glob("*.png"))[:12], 96)
+    blurred = [cv2.GaussianBlur(image, (0, 0), 0.3 + 0.1 * k) for k, image in enumerate(images)]  # out of focus, slowly
+    for given, changed in ((images, False), (blurred, True)):
+        detector = fsad.Detector(backbone="filter_bank", side=96).fit(given, progress=False)
+        assert any("first and the last" in text for text in detector.fitted.warnings) == changed
