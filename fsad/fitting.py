@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from fsad import duplicates, inputs, recipes, scoring, siamese, thresholds, training, trend
+from fsad import duplicates, input_size, inputs, recipes, scoring, siamese, thresholds, training, trend
 from fsad.files import sha256
 from fsad.fitted import Fitted
 from fsad.weights import WeightsError
@@ -26,14 +26,11 @@ ROLES = ("good", "defective")
 # What is built if ImageNet weights are unavailable. Untrained random features are uninformative.
 FALLBACKS = {"patches": {"backbone": "filter_bank", "layers": None}}
 KEEP_ASPECT = ("patches",)  # recipes whose input need not be square
-SAME_ASPECT = 1.1  # ratio of two aspects that count as one
-PROBED = 64  # images whose size is looked at
-MUCH_LARGER = 3  # times the input side, from which on images are taken in tiles
-LARGE = 2_100_000  # pixels of an input in tiles
 NO_WEIGHTS = {
     "patches": "ImageNet weights are unavailable, so a fixed filter bank is used instead: expect lower accuracy. "
-    "Put a weights file into FSAD_WEIGHTS_DIR, or connect to the network once.",
-    "trained": "ImageNet weights are unavailable: training starts from random initialization.",
+    "fsad weights says which file goes where, and fetches it.",
+    "trained": "ImageNet weights are unavailable: training starts from random initialization. fsad weights says which "
+    "file goes where, and fetches it.",
 }
 
 
@@ -106,11 +103,11 @@ def _of_role(given, role, group_pattern):
 
 def build(name, settings, good, warnings):
     """``(recipe, settings)``; if ImageNet weights are unavailable, with those of the fallback, and a warning. A recipe
-    that takes any ``(height, width)`` keeps the aspect of the good images, where they have one (`input_size`)."""
+    that takes any ``(height, width)`` keeps the aspect of the good images, where they have one (`fsad.input_size`)."""
     make = recipes.RECIPES[name]
     known = inspect.signature(make).parameters
     if name in KEEP_ASPECT and not isinstance(settings.get("backbone"), keras.Model):
-        settings = {**settings, **input_settings(good, known["side"].default, settings, warnings)}
+        settings = {**settings, **input_size.choose(good, known["side"].default, settings, warnings)}
     if unknown := settings.keys() - known.keys():
         raise ValueError(
             f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"
@@ -124,41 +121,6 @@ def build(name, settings, good, warnings):
     if recipe.weights == "random" and not recipe.trained:
         warnings.append("Untrained random features are uninformative.")
     return recipe, settings
-
-
-def input_settings(samples, default, settings, warnings):
-    """``side`` and ``tile`` for the good images, where the settings do not give them: the aspect is kept, and images
-    that are much larger than the input are taken at up to `LARGE` pixels, in tiles of its side."""
-    side = settings.get("side", default)
-    if np.ndim(side):
-        return {}
-    height, width = input_size(samples, side, warnings)
-    sizes = [size for size in (s.size() for s in samples[:PROBED]) if size]
-    native = np.median(sizes, axis=0)[::-1] if sizes else (height, width)
-    if "tile" in settings or "side" in settings or min(native[0] / height, native[1] / width) <= MUCH_LARGER:
-        return {"side": (height, width)}
-    scale = min(native[0] / height, native[1] / width, (LARGE / (height * width)) ** 0.5)
-    large = tuple(16 * round(scale * value / 16) for value in (height, width))
-    warnings.append(
-        f"The good images are {native[1]:.0f} x {native[0]:.0f}: compared at {large[1]} x {large[0]}, in tiles of "
-        f"{side} pixels so that what is small does not drown. Set side or tile to change that."
-    )
-    return {"side": large, "tile": side}
-
-
-def input_size(samples, side, warnings):
-    """``(height, width)`` of about ``side * side`` pixels with the aspect of the images, each a multiple of 16; a
-    square where their aspects differ by more than `SAME_ASPECT`, or cannot be told."""
-    aspects = [height / width for width, height in filter(None, (s.size() for s in samples[:PROBED]))]
-    if not aspects:
-        return side, side
-    aspect = float(np.median(aspects))
-    if max(aspects) > SAME_ASPECT * aspect or min(aspects) < aspect / SAME_ASPECT:
-        warnings.append("The good images differ in aspect: all are squashed to a square.")
-        return side, side
-    if 1 / SAME_ASPECT < aspect < SAME_ASPECT:
-        return side, side
-    return tuple(max(32, 16 * round(value / 16)) for value in (side * aspect**0.5, side / aspect**0.5))
 
 
 def read(samples, size, warnings, progress):

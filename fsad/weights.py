@@ -26,6 +26,13 @@ def local(files):
     return next((path for path in candidates if path.is_file()), None)
 
 
+def unused(files):
+    """Weights files in ``FSAD_WEIGHTS_DIR`` whose names are not among these: the name decides, not what is in it."""
+    given = os.environ.get("FSAD_WEIGHTS_DIR")
+    paths = sorted(Path(given).iterdir()) if given and Path(given).is_dir() else []
+    return [path for path in paths if path.suffix in (".h5", ".keras") and path.name not in files]
+
+
 def find_or_download(title, files, download):
     """The same, downloaded if this machine does not have it.
 
@@ -45,7 +52,7 @@ def find_or_download(title, files, download):
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise WeightsError(
             f"Expected ImageNet weights of {title}: {' or '.join(files)} in {' or '.join(map(str, folders()))}. "
-            f"Received: no such file, and no download ({error})"
+            f"Received: no such file, and no download ({error}); fsad weights says what goes where"
         ) from None
     if path := local(files):
         return path

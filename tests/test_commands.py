@@ -3,11 +3,12 @@ import json
 import os
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from fsad import cli, inputs
+from fsad import backbones, cli, inputs
 from fsad.inputs.layouts import list_images
 
 
@@ -155,3 +156,22 @@ def test_a_verb_lists_its_inputs_once(call, folders, detector, parts, tmp_path, 
     names = (detector, parts / "test", tmp_path, parts / "train" / "good", parts / "test" / "hole")
     assert cli.main([word.format(*names) for word in call.split()]) == 0
     assert sorted(listed) == folders
+
+
+def test_weights_says_what_goes_where_and_checks_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FSAD_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    backbones.build("mobilenet", "none")[0].save_weights(tmp_path / "mine.weights.h5")
+    assert cli.main(["weights", "mobilenet"]) == 0
+    told = capsys.readouterr().out
+    file = backbones.SPECS["mobilenet"].files[-1]
+    assert f"mobilenet/{file}" in told and "here     no" in told and "Apache-2.0" in told
+    assert f"Not used: {tmp_path}/mine.weights.h5: no backbone takes" in told
+    (tmp_path / "text.h5").write_text("text")
+    assert cli.main(["weights", "mobilenet", f"--check={tmp_path}/text.h5"]) == 2
+    assert "expected weights of" in capsys.readouterr().err
+    keras.applications.MobileNet(alpha=0.75, include_top=False, weights=None).save_weights(tmp_path / "it.weights.h5")
+    assert cli.main(["weights", "mobilenet", f"--check={tmp_path}/it.weights.h5"]) == 0
+    assert f"fits MobileNet 0.75. Put it into FSAD_WEIGHTS_DIR as {file}" in capsys.readouterr().out
+    assert cli.main(["weights", "vgg17"]) == 2 and "Received: vgg17" in capsys.readouterr().err
+    assert cli.main(["weights", f"--check={tmp_path}/text.h5"]) == 2 and "one BACKBONE" in capsys.readouterr().err

@@ -7,7 +7,6 @@ import pytest
 import fsad
 from fsad import fitting
 from fsad.images import read_images
-from fsad.inputs import Sample
 
 
 def test_a_held_out_score_does_not_see_the_image(fitted):
@@ -69,21 +68,6 @@ def test_fewer_than_twenty_images_of_one_outline_are_still_different_parts(rng, 
     images = np.clip(ring + rng.normal(0, 12, (8, 96, 96, 1)), 0, 255).astype(np.uint8).repeat(3, -1)
     detector = fsad.Detector(backbone="filter_bank", side=96).fit(images, progress=False)
     assert len(detector.threshold.good) == 8 and "each is treated as a separate part" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("sizes", "expected"),
-    [
-        ([(100, 100), (104, 100)], (320, 320)),
-        ([(4000, 3000)] * 3, (272, 368)),  # 320 x 320 pixels in area, about
-        ([(204, 512), (207, 512)], (512, 208)),
-        ([(200, 100), (100, 200)], (320, 320)),  # no one aspect
-    ],
-)
-def test_the_input_keeps_the_aspect_of_the_good_images(sizes, expected):
-    samples = [Sample(np.zeros((height, width, 3), np.uint8)) for width, height in sizes]
-    assert fitting.input_size(samples, 320, warnings := []) == expected
-    assert bool(warnings) == ((200, 100) in sizes)
 
 
 def test_good_images_that_change_in_the_order_given_are_told(parts):

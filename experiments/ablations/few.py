@@ -24,7 +24,7 @@ from experiments.ablations import learned
 from experiments.page import Column, Result, Row, Table
 from experiments.runs import by_row
 from experiments.statistics import section
-from fsad import evaluation, fitting, fusion, metrics, recipes, scoring, siamese, thresholds
+from fsad import evaluation, fusion, input_size, metrics, recipes, scoring, siamese, thresholds
 from fsad.images import read_images
 from fsad.nearest_patch import UNUSUAL
 
@@ -128,7 +128,7 @@ def patches(settings, shots, rng):
     adapted, square, weigh = (options.pop(name, default) for name, default in OWN.items())
     good = [*shots.anchors, *shots.good]
     side = options.pop("side", recipes.patches.SIDE)
-    size = side if square else fitting.input_size(good, side, [])
+    size = side if square else input_size.keeping_aspect(good, side, [])
     recipe = recipes.patches.build(settings["backbone"], settings["weights"], side=size, **options)
     begun = time.perf_counter()
     images, groups = _read(good, recipe), np.array([s.group for s in good])

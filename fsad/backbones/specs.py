@@ -18,6 +18,7 @@ class Spec:
         application, options: its name in ``keras.applications``, and what that is called with.
         mode: preprocessing that its ImageNet weights expect.
         files: names its weights go by, Keras's own last.
+        megabytes, licence, folder: of the file that Keras provides; its folder at `ADDRESS`.
         patch_layers: which recipe `patches` compares, half way between edges and objects: names of layers, or strides.
         attention_layers: the layer of each of `POSITIONS`, or the last one of the same resolution.
         last_layer: what paper T pools, if not the output.
@@ -30,11 +31,20 @@ class Spec:
     options: tuple = ()
     mode: str = "zero_one"
     files: tuple = ()
+    megabytes: int = 0
+    licence: str = ""
+    folder: str = ""
     patch_layers: tuple = ()
     attention_layers: tuple = ()
     last_layer: str | None = None
 
+    @property
+    def address(self):
+        """Where Keras's file of weights is."""
+        return f"{ADDRESS}{self.folder}/{self.files[-1]}"
 
+
+ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 _TF = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
 SPECS = {
     "custom_cnn": Spec("Custom CNN", 100),
@@ -44,17 +54,32 @@ SPECS = {
         application="VGG16",
         mode="caffe",
         files=("vgg16" + _TF,),
+        megabytes=59,
+        licence="CC-BY-4.0",
+        folder="vgg16",
         patch_layers=("block4_conv3",),
         attention_layers=("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"),
         last_layer="block5_conv3",
     ),
-    "vgg19": Spec("VGG19", application="VGG19", mode="caffe", files=("vgg19" + _TF,), patch_layers=("block4_conv4",)),
+    "vgg19": Spec(
+        "VGG19",
+        application="VGG19",
+        mode="caffe",
+        files=("vgg19" + _TF,),
+        megabytes=80,
+        licence="CC-BY-4.0",
+        folder="vgg19",
+        patch_layers=("block4_conv4",),
+    ),
     "resnet50": Spec(
         "ResNet50",
         frozen=True,
         application="ResNet50",
         mode="caffe",
         files=("resnet50" + _TF,),
+        megabytes=95,
+        licence="MIT",
+        folder="resnet",
         patch_layers=("conv4_block6_out",),
     ),
     "inception_v3": Spec(
@@ -63,6 +88,9 @@ SPECS = {
         application="InceptionV3",
         mode="unit",
         files=("inception_v3" + _TF,),
+        megabytes=88,
+        licence="Apache-2.0",
+        folder="inception_v3",
         patch_layers=("mixed7",),
     ),
     "mobilenet": Spec(
@@ -72,6 +100,9 @@ SPECS = {
         options=(("alpha", 0.75),),
         mode="unit",
         files=("mobilenet_v1_0.75_224_notop.weights.h5", "mobilenet_7_5_224_tf_no_top.h5"),
+        megabytes=7,
+        licence="Apache-2.0",
+        folder="mobilenet",
         patch_layers=("conv_pw_9_relu", "conv_pw_11_relu"),
         attention_layers=tuple(f"conv_pw_{n}_relu" for n in (1, 3, 5, 11, 13)),
     ),
@@ -84,6 +115,9 @@ SPECS = {
             "mobilenet_v2_1.0_224_notop_dequantized_bnfolded.weights.h5",
             "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
         ),
+        megabytes=9,
+        licence="Apache-2.0",
+        folder="mobilenet_v2",
         patch_layers=("block_12_add",),
     ),
 }
