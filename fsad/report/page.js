@@ -10,7 +10,7 @@ const positives = testSet.filter(item => item.label === 1).length, negatives = t
 const hasQuality = positives > 0 && negatives > 0;
 const scores = scored.map(item => item.score);
 const highest = Math.max(data.threshold, ...scores.slice(0, 1)), lowest = Math.min(data.threshold, ...scores.slice(-1));
-const margin = (highest - lowest || 1) * 0.04, from = Math.max(0, lowest - margin), to = highest + margin;
+const margin = (highest - lowest || 1) * 0.04, from = lowest < 0 ? lowest - margin : Math.max(0, lowest - margin), to = highest + margin;
 let threshold = data.threshold, current = -1, visible = [], drawn = 0;
 
 const defective = item => item.score > threshold;
