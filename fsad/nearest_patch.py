@@ -131,8 +131,8 @@ class NearestPatch(Distance):
 
     def features(self, maps, usual_map=None):
         """The numbers s of distances ``(B, H, W, L)``: ``(B, F)``; ``usual_map`` in place of the layer's own."""
-        logs = ops.transpose(self._logs(maps, usual_map), (0, 3, 1, 2))
-        flat = ops.exp(ops.reshape(logs, (-1, self.cells[0] * self.cells[1])))
+        by_number = ops.transpose(self._both(maps, usual_map), (0, 3, 1, 2))
+        flat = ops.reshape(by_number, (-1, self.cells[0] * self.cells[1]))
         tiles, places = self._in_tile.shape
         if tiles > 1:
             flat = ops.reshape(ops.take(flat, self._in_tile.ravel(), axis=1), (-1, places))
@@ -152,11 +152,13 @@ class NearestPatch(Distance):
         shape = (-1, len(self.fractions))
         mean, deviation, weight = (ops.reshape(v, shape) for v in (self.mean, self.deviation, self.weight))
         weight = ops.sum(weight, axis=1) / ops.sum(weight)
-        z = (self._logs(maps) - mean[:, 0]) / deviation[:, 0]  # of the farthest fraction, which is one of few places
+        z = (ops.log(self._both(maps)) - mean[:, 0]) / deviation[
+            :, 0
+        ]  # of the farthest fraction, which is one of few places
         return ops.sum(z * weight, axis=-1)
 
-    def _logs(self, maps, usual_map=None):
-        """``log G(a)`` of distances ``(B, H, W, L)``: ``(B, H, W, L A)``."""
+    def _both(self, maps, usual_map=None):
+        """``G(a)``, not below the floor, of distances ``(B, H, W, L)``: ``(B, H, W, 2 L)``, or L without the usual."""
         usual_map = ops.convert_to_tensor(self.usual_map if usual_map is None else usual_map)
         floor = FLOOR * ops.mean(usual_map, axis=(0, 1))
         if self.usual:
@@ -167,7 +169,7 @@ class NearestPatch(Distance):
             down = ops.matmul(self._smooth[0], ops.reshape(maps, (-1, height, width * count)))
             across = ops.matmul(self._smooth[1], ops.reshape(down, (-1, width, count)))
             maps = ops.reshape(across, (-1, height, width, count))
-        return ops.log(ops.maximum(maps, floor))
+        return ops.maximum(maps, floor)
 
     def _by_layer(self, embeddings):
         ends = np.cumsum(self.channels).tolist()
