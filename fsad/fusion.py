@@ -8,7 +8,6 @@ from scipy.optimize import minimize
 STRENGTH = 0.1  # of what defective images say against equal weights: C of the logistic regression
 MIN_DEFECTIVE = 2  # of them, from which on they weigh
 SMALLEST = 1e-3  # usual distance: images that are equal but for noise have less
-FEW = 4  # good images, under which a deviation without one of them is none
 
 
 class Numbers(NamedTuple):
@@ -23,8 +22,9 @@ class Numbers(NamedTuple):
 def fit(layer, good, defective, groups, weigh=True):
     """Finds the numbers, and the held-out scores.
 
-    Nothing that an image's held-out score is made with knows the image, or another of its group: not its distances,
-    the usual map, mean and deviation, or the weights.
+    An image's distances, the usual map and the weights that make its held-out score know neither the image nor another
+    of its group. Mean and deviation are of all good images: one scale for held-out and for new images, without which
+    an image apart would score higher here than its like will later, and the threshold with it.
 
     Args:
         layer: a `NearestPatch`.
@@ -39,15 +39,11 @@ def fit(layer, good, defective, groups, weigh=True):
     groups, n = np.asarray(groups), len(good)
     usual_map = usual(layer, good)
     features = np.empty((n, layer.mean.shape[0]))
-    means, deviations = np.empty_like(features), np.empty_like(features)
     for group in np.unique(groups):
         own, others = groups == group, groups != group
         features[own] = _features(layer, good[own], usual(layer, good[others]) if others.any() else usual_map)
-    mean, deviation = _spread(features)
-    for group in np.unique(groups):
-        own, others = groups == group, groups != group
-        means[own], deviations[own] = _spread(features[others]) if others.sum() >= FEW else (mean, deviation)
-    z = (features - means) / deviations
+    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0, ddof=1), 1e-3)
+    z = (features - mean) / deviation
     other = (_features(layer, defective, usual_map) - mean) / deviation if len(defective) else features[:0]
     weigh = weigh and len(other) >= MIN_DEFECTIVE
     every, labels = np.concatenate([z, other]), np.repeat([0, 1], [n, len(other)])
@@ -99,8 +95,3 @@ def weights(z, labels, strength=STRENGTH):
 
 def _features(layer, maps, usual_map):
     return np.asarray(layer.features(maps.astype(np.float32), usual_map), np.float64)
-
-
-def _spread(features):
-    deviation = features.std(axis=0, ddof=1) if len(features) > 1 else np.ones(features.shape[1])
-    return features.mean(axis=0), np.maximum(deviation, 1e-3)
