@@ -32,7 +32,7 @@ class Detector:
 
     Args:
         recipe: a name in `fsad.recipes.RECIPES`. ``"patches"`` is the default since it ranks real parts best
-            (``experiments/results/study_few_magnetic_tile.md``); ``"senarathna"``, ``"takimoto"`` and ``"livieris"``
+            (``experiments/results/baselines.md``); ``"senarathna"``, ``"takimoto"`` and ``"livieris"``
             are the papers' and need defective images.
         false_alarm_rate, miss_rate: what the threshold aims at; see `fsad.thresholds.choose`.
         max_references: good images kept for comparison; the others only help to set the threshold.
