@@ -82,14 +82,14 @@ def weights(z, labels, strength=STRENGTH):
         weight, bias = values[:-1], values[-1]
         margins = sign * (z @ weight + bias)
         slope = -share * sign / (1 + np.exp(np.minimum(margins, 500)))
-        apart = weight - weight.mean()
-        penalty = apart @ apart / (2 * strength * count) + weight @ weight * 0.005 / count
-        gradient = z.T @ slope + apart / (strength * count) + weight * 0.01 / count
+        from_equal = weight - weight.mean()
+        penalty = from_equal @ from_equal / (2 * strength * count) + weight @ weight * 0.005 / count
+        gradient = z.T @ slope + from_equal / (strength * count) + weight * 0.01 / count
         return (share * np.logaddexp(0, -margins)).sum() + penalty, np.append(gradient, slope.sum())
 
     bounds = [(0, None)] * number + [(None, None)]
-    found = minimize(loss, np.append(np.full(number, 1 / number), 0.0), jac=True, method="L-BFGS-B", bounds=bounds)
-    weight = found.x[:-1]
+    solution = minimize(loss, np.append(np.full(number, 1 / number), 0.0), jac=True, method="L-BFGS-B", bounds=bounds)
+    weight = solution.x[:-1]
     return weight / weight.sum() if weight.sum() > 1e-9 else np.full(number, 1 / number)
 
 

@@ -119,13 +119,19 @@ def _gigantic(path, received):
     return ImageError(path, f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels. Received: {received}")
 
 
+def size(side):
+    """``(height, width)`` of a side in pixels, or of a pair, as whole numbers."""
+    height, width = (side, side) if np.ndim(side) == 0 else side
+    return int(height), int(width)
+
+
 def resize(image, side):
     """Resizes to a side, or to ``(height, width)``: by area when shrinking, else bilinearly; aspect is not kept.
 
     Computed in float32 and rounded, which any other runtime can repeat; OpenCV's own fixed-point
     arithmetic is one gray level off here and there.
     """
-    height, width = (side, side) if np.ndim(side) == 0 else side
+    height, width = size(side)
     if image.shape[:2] == (height, width):
         return image
     shrinking = image.shape[0] > height and image.shape[1] > width
@@ -142,7 +148,7 @@ def read_images(paths, side, progress=None):
     Raises:
         ImageError: the first bad file, in the order of ``paths``.
     """
-    out = np.empty((len(paths), *((side, side) if np.ndim(side) == 0 else side), 3), np.uint8)
+    out = np.empty((len(paths), *size(side), 3), np.uint8)
 
     def one(item):
         k, path = item

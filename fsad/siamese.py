@@ -65,12 +65,6 @@ def patch_distance(shape, channels=None, **options):
     return _distance(shape, NearestPatch(channels, **options, name="nearest_patch"))
 
 
-def size(side):
-    """``(height, width)`` of a side in pixels, or of a pair, as whole numbers."""
-    height, width = (side, side) if np.ndim(side) == 0 else side
-    return int(height), int(width)
-
-
 def _distance(shape, layer, *units):
     first, second = keras.Input(shape, name="first"), keras.Input(shape, name="second")
     out = layer([first, second])

@@ -185,8 +185,8 @@ def _read(samples, recipe):
 def _distances(layer, embeddings, references, batch=8):
     """`fsad.nearest_patch.NearestPatch.distances`, numpy, a batch at a time."""
     starts, references = range(0, len(embeddings), batch), tf.constant(references)
-    found = [layer.distances(tf.constant(embeddings[k : k + batch]), references).numpy() for k in starts]
-    return np.concatenate(found) if found else np.zeros((0, *layer.usual_map.shape), np.float32)
+    maps = [layer.distances(tf.constant(embeddings[k : k + batch]), references).numpy() for k in starts]
+    return np.concatenate(maps) if maps else np.zeros((0, *layer.usual_map.shape), np.float32)
 
 
 def _unfitted(layer):

@@ -93,7 +93,7 @@ def measure(folder, settings, queue):
     begun = time.perf_counter()
     detector = fsad.Detector(**settings).fit(folder / "good", progress=False)
     fit_seconds = time.perf_counter() - begun
-    places, found = json.loads((folder / "places.json").read_text()), {}
+    places, verdicts = json.loads((folder / "places.json").read_text()), {}
     begun, count = time.perf_counter(), 0
     for kind in ("good", *KINDS):
         for p in detector.stream(folder / "test" / kind, details=True):
@@ -101,19 +101,23 @@ def measure(folder, settings, queue):
             row, column = np.unravel_index(p.anomaly_map.argmax(), p.anomaly_map.shape)
             cell = np.array([WIDTH, HEIGHT]) / p.anomaly_map.shape[::-1]
             away = np.abs((np.array([column, row]) + 0.5) * cell - places.get(name, (np.inf, np.inf)))
-            found[name] = {"score": p.score, "alarm": p.verdict == "defective", "there": bool((away < 2 * cell).all())}
+            verdicts[name] = {
+                "score": p.score,
+                "alarm": p.verdict == "defective",
+                "there": bool((away < 2 * cell).all()),
+            }
             count += 1
     queue.put({
         "size": detector.size, "fit_seconds": fit_seconds, "seconds": (time.perf_counter() - begun) / count,
-        "found": found, "weights": detector.fitted.weights,
+        "verdicts": verdicts, "weights": detector.fitted.weights,
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
     })  # fmt: skip
 
 
 def line(way, result):
     """A line of the table."""
-    found = result["found"]
-    by_kind = {kind: [found[name] for name in found if name.startswith(f"{kind}/")] for kind in ("good", *KINDS)}
+    verdicts = result["verdicts"]
+    by_kind = {kind: [verdicts[name] for name in verdicts if name.startswith(f"{kind}/")] for kind in ("good", *KINDS)}
     cells = {"": way, "input": "{1} x {0}".format(*result["size"])}
     for kind in KINDS:
         scores = [one["score"] for one in by_kind["good"] + by_kind[kind]]

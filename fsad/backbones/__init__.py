@@ -12,6 +12,7 @@ from keras import layers
 
 from fsad import filter_bank
 from fsad.backbones.specs import POSITIONS, SPECS, Spec, attention_layer, spec_of
+from fsad.images import size
 from fsad.weights import WeightsError, find_or_download
 
 __all__ = ["POSITIONS", "SPECS", "Spec", "attention_layer", "build", "channels", "locate", "spec_of"]
@@ -57,8 +58,7 @@ def build(backbone, weights="imagenet", side=None, layer=None):
     if isinstance(backbone, keras.Model):
         model, loaded = _given(backbone, side), "given"
     else:
-        size = (spec.side, spec.side) if side is None else _size(side)
-        image = keras.Input((*size, 3), name="image")
+        image = keras.Input((*size(spec.side if side is None else side), 3), name="image")
         model, loaded = _named(backbone, spec, image, weights)
     if layer is not None:  # after loading: weights files are of the whole network
         names = layer if isinstance(layer, (list, tuple)) else [layer]
@@ -92,17 +92,13 @@ def _given(model, side):
         raise ValueError(f"Expected a backbone of one input (batch, S, S, 3). Received: {shape}")
     if side is None and None in shape[1:3]:
         raise ValueError(f"Expected side, since the backbone {model.name} takes any size. Received: None")
-    size = tuple(shape[1:3]) if side is None else _size(side)
-    if any(taken not in (None, given) for taken, given in zip(shape[1:3], size, strict=True)):
+    wanted = size(shape[1:3] if side is None else side)
+    if any(taken not in (None, given) for taken, given in zip(shape[1:3], wanted, strict=True)):
         raise ValueError(f"Expected side {shape[1]}, which the backbone {model.name} takes. Received: {side}")
     functional = keras.Model(given_input, output)  # of a Sequential model, too
-    copy = keras.models.clone_model(functional, input_tensors=keras.Input((*size, 3)))
+    copy = keras.models.clone_model(functional, input_tensors=keras.Input((*wanted, 3)))
     copy.set_weights(model.get_weights())
     return keras.Model(copy.input, copy.output, name="backbone")
-
-
-def _size(side):
-    return (side, side) if isinstance(side, int) else tuple(side)
 
 
 def channels(model):
@@ -114,15 +110,15 @@ def channels(model):
 def _side_by_side(outputs):
     if len(outputs) == 1:
         return outputs[0]
-    size = outputs[0].shape[1:3]
+    grid = outputs[0].shape[1:3]
     brought = []
     for k, x in enumerate(outputs):
-        if x.shape[1:3] != size:
-            factors = [a / b for a, b in zip(x.shape[1:3], size, strict=True)]
+        if x.shape[1:3] != grid:
+            factors = [a / b for a, b in zip(x.shape[1:3], grid, strict=True)]
             if factors[0] == factors[1] == int(factors[0]):
                 x = layers.AveragePooling2D(int(factors[0]), name=f"to_first_{k}")(x)
             else:
-                x = layers.Resizing(*size, name=f"to_first_{k}")(x)
+                x = layers.Resizing(*grid, name=f"to_first_{k}")(x)
         brought.append(x)
     return layers.Concatenate(name="side_by_side")(brought)
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from fsad import backbones, fusion, siamese
 from fsad.augment import MIRRORS
+from fsad.images import size
 from fsad.layers import SignedPower
 from fsad.recipes.recipe import Recipe
 
@@ -53,7 +54,7 @@ def build(
             (`NearestPatch`); None or 0 for the image as a whole.
         weigh: whether two defective images or more weigh the features (`fsad.fusion.weights`); equal weights if not.
     """
-    height, width = siamese.size(side)
+    height, width = size(side)
     if min(height, width) < 32:
         raise ValueError(f"Expected sides of at least 32 pixels: a patch is 16. Received: {width} x {height}")
     if not 0 < power <= 1:
