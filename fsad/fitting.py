@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from fsad import duplicates, input_size, inputs, recipes, scoring, siamese, thresholds, training, trend
+from fsad import backbones, duplicates, input_size, inputs, recipes, scoring, siamese, thresholds, training, trend
 from fsad.files import sha256
 from fsad.fitted import Fitted
 from fsad.weights import WeightsError
@@ -23,12 +23,12 @@ MAX_IMAGES = 400  # of a role that are read; more of them would fill the memory 
 CHANGED = 0.01  # p-value up to which the first and the last images are said to differ
 THUMBNAIL = 160  # pixels of the longer side of the references kept for reports
 ROLES = ("good", "defective")
-# What is built if ImageNet weights are unavailable. Untrained random features are uninformative.
-FALLBACKS = {"patches": {"backbone": "filter_bank", "layers": None}}
+# What is built if ImageNet weights are unavailable, in turn. Untrained random features are uninformative.
+FALLBACKS = {"patches": [{"backbone": name, "layers": None} for name in ("efficientnet_lite0", "filter_bank")]}
 KEEP_ASPECT = ("patches",)  # recipes whose input need not be square
 NO_WEIGHTS = {
-    "patches": "ImageNet weights are unavailable, so a fixed filter bank is used instead: expect lower accuracy. "
-    "fsad weights says which file goes where, and fetches it.",
+    "patches": "ImageNet weights are unavailable, so {} is used instead: expect lower accuracy. fsad weights says "
+    "which file goes where, and fetches it.",
     "trained": "ImageNet weights are unavailable: training starts from random initialization. fsad weights says which "
     "file goes where, and fetches it.",
 }
@@ -112,15 +112,24 @@ def build(name, settings, good, warnings):
         raise ValueError(
             f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"
         )
-    try:
-        recipe = make(**settings)
-    except WeightsError:
-        settings = {**settings, **FALLBACKS.get(name, {"weights": "none"})}
-        warnings.append(NO_WEIGHTS["patches" if name in FALLBACKS else "trained"])
-        recipe = make(**settings)
+    recipe, settings, used = _made(make, settings, [{}, *FALLBACKS.get(name, [{"weights": "none"}])])
+    if used:
+        title = backbones.spec_of(settings["backbone"]).title
+        warnings.append(NO_WEIGHTS["patches" if name in FALLBACKS else "trained"].format(title))
     if recipe.weights == "random" and not recipe.trained:
         warnings.append("Untrained random features are uninformative.")
     return recipe, settings
+
+
+def _made(make, settings, fallbacks):
+    """``(recipe, settings, which)``: by the first of the fallbacks whose weights are available."""
+    for which, fallback in enumerate(fallbacks):
+        chosen = {**settings, **fallback}
+        try:
+            return make(**chosen), chosen, which
+        except WeightsError:
+            if fallback is fallbacks[-1]:
+                raise
 
 
 def read(samples, size, warnings, progress):

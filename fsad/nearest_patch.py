@@ -152,9 +152,7 @@ class NearestPatch(Distance):
         shape = (-1, len(self.fractions))
         mean, deviation, weight = (ops.reshape(v, shape) for v in (self.mean, self.deviation, self.weight))
         weight = ops.sum(weight, axis=1) / ops.sum(weight)
-        z = (ops.log(self._both(maps)) - mean[:, 0]) / deviation[
-            :, 0
-        ]  # of the farthest fraction, which is one of few places
+        z = (ops.log(self._both(maps)) - mean[:, 0]) / deviation[:, 0]  # of the smallest fraction: the fewest places
         return ops.sum(z * weight, axis=-1)
 
     def _both(self, maps, usual_map=None):

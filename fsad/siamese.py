@@ -8,10 +8,12 @@
 train: each image is embedded once, whatever the number of its pairs.
 """
 
+import weakref
 from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 
 from fsad import attention
@@ -128,11 +130,22 @@ def embed(model, images, batch_size=32):
     """Embeddings ``(n, ...)``, float32, of uint8 or float RGB images ``(n, side, side, 3)`` in [0, 255]."""
     backbone, neck, _ = parts(model)
     batch_size = batch_for(backbone.input_shape[1:3], batch_size)
+    if model not in _compiled:
+        _compiled[model] = compiled(embedder(model))
     out = np.empty((len(images), *neck.output_shape[1:]), np.float32)
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size], np.float32)
-        out[start : start + batch_size] = np.asarray(neck(backbone(batch, training=False), training=False))
+        out[start : start + batch_size] = _compiled[model](batch).numpy()
     return out
+
+
+_compiled = weakref.WeakKeyDictionary()  # models -> their embedder, which does not refer to the model
+
+
+def compiled(model):
+    """A model as a function that holds few of its feature maps at a time: a Keras model called as it is holds them all,
+    gigabytes for a large image, and takes twice the time."""
+    return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
 
 
 def indexed(model, features=False, branch=None):

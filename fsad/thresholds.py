@@ -55,9 +55,10 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
     - With ``false_alarm_rate``: the smallest value that a new good image exceeds with at most that probability
       (conformal quantile: the ``ceil((n + 1)(1 - rate))``-th smallest of n good scores).
     - With ``miss_rate``: the same from below, on the defective scores.
-    - With neither, and `MIN_DEFECTIVE` defective scores or more: the value that separates best (`separate`).
-    - With neither, and fewer: a false alarm rate of 0.05, or the lowest that the number of good images supports. One to
-      three defective images do not move it: the middle of the gap to them, tried, missed more than it spared.
+    - With neither, and no defective scores: a false alarm rate of 0.05, or the lowest that the number of good images
+      supports.
+    - With neither, and defective scores: where good and defective are as likely (`as_likely`); with fewer than
+      `MIN_DEFECTIVE`, which may be the obvious ones, not above the value for that false alarm rate.
 
     Args:
         good: ``(n,)`` scores of good images, n >= 1.
@@ -86,13 +87,12 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
         value, how, warnings = _by_misses(defective, miss_rate)
     elif false_alarm_rate is not None:
         value, how, warnings = _by_false_alarms(good, false_alarm_rate)
-    elif len(defective) >= MIN_DEFECTIVE:
-        labels = np.repeat([0, 1], [len(good), len(defective)])
-        value = separate(labels, np.concatenate([good, defective]))
-        how = f"best separation of the held-out scores of {len(good)} good and {len(defective)} defective images"
-        warnings = []
     else:
         value, how, warnings = _by_false_alarms(good, max(0.05, 1 / (len(good) + 1)))
+        likely = as_likely(good, defective) if len(defective) else np.inf
+        if likely < value or len(defective) >= MIN_DEFECTIVE:
+            images = f"{len(good)} good and {len(defective)} defective image{'' if len(defective) == 1 else 's'}"
+            value, how, warnings = likely, f"equal likelihood by the held-out scores of {images}", []
     value, warnings = np.float32(value), list(warnings)
     if len(defective) < MIN_DEFECTIVE:
         warnings.insert(0, _few_defective(len(defective)))
@@ -107,6 +107,24 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
         warnings.append("The threshold is set on scores of training images. Expect lower accuracy on new images.")
     return Threshold(float(value), how, tuple(warnings), _scale(good, defective, value),
                      tuple(good.tolist()), tuple(defective.tolist()))  # fmt: skip
+
+
+def as_likely(good, defective):
+    """The score at which good and defective are equally likely, by a logistic curve fitted to scores ``(n,)`` and
+    ``(m,)`` with both classes of equal weight.
+
+    A cut that separates best, as `separate` finds it, jumps from gap to gap with the few images that lie near it; the
+    curve asks all of them. On four real data sets F1 was 0.01 to 0.06 better by it, from 1 to 8 defective images.
+    """
+    from sklearn.linear_model import LogisticRegression  # a second to import, which scoring does not need
+
+    scores = np.concatenate([good, defective]).astype(np.float64)
+    scale = max(np.std(good), 1e-3 * np.ptp(scores), 1e-12)
+    curve = LogisticRegression(class_weight="balanced")
+    curve.fit(scores[:, None] / scale, np.repeat([0, 1], [len(good), len(defective)]))
+    slope = curve.coef_[0, 0]
+    # A curve that falls, where defective images score lower, says nothing: the middle of the two means.
+    return -curve.intercept_[0] / slope * scale if slope > 1e-9 else (np.mean(good) + np.mean(defective)) / 2
 
 
 def separate(labels, scores):

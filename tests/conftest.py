@@ -45,7 +45,11 @@ def offline(monkeypatch):
     def refuse(title, files, download):
         raise weights.WeightsError(f"Expected weights of {title}. Received: no network")
 
+    def not_installed():
+        raise weights.WeightsError("Expected a package. Received: no such package")
+
     monkeypatch.setattr("fsad.backbones.find_or_download", refuse)
+    monkeypatch.setattr("fsad.backbones.efficientnet_lite.locate", not_installed)
 
 
 @pytest.fixture

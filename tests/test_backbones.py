@@ -56,7 +56,7 @@ def test_preprocessing_is_that_of_keras_applications(rng):
 
 def test_frozen_as_in_the_paper():
     frozen = {name for name, spec in backbones.SPECS.items() if spec.frozen}
-    assert frozen == {"filter_bank", "resnet50", "mobilenet", "mobilenet_v2"}
+    assert frozen == {"filter_bank", "resnet50", "mobilenet", "mobilenet_v2", "efficientnet_lite0"}
     model, _ = backbones.build("mobilenet", weights="none", side=64)
     assert not model.trainable_weights and model.output_shape == (None, 2, 2, 768)
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import fsad
-from fsad import fitting
+from fsad import backbones, fitting
 from fsad.images import read_images
+from fsad.weights import WeightsError
 
 
 def test_a_held_out_score_does_not_see_the_image(fitted):
@@ -30,9 +31,20 @@ def test_more_good_images_than_references_or_than_are_read(parts, monkeypatch):
     assert "Using a random 17 of 18 good images." in detector.fitted.warnings
 
 
-def test_without_imagenet_weights_the_filter_bank_is_used_and_said(parts, offline):
+def test_without_a_download_the_weights_of_a_package_are_used_and_said(monkeypatch):
+    def refuse(title, files, download):
+        raise WeightsError("no network")
+
+    monkeypatch.setattr(backbones, "find_or_download", refuse)
+    recipe, settings = fitting.build("patches", {"side": 64}, [], warnings := [])
+    assert recipe.weights == "imagenet" and settings["backbone"] == "efficientnet_lite0"
+    assert "EfficientNet-Lite0 is used instead" in warnings[0]
+
+
+def test_without_any_weights_the_filter_bank_is_used_and_said(parts, offline):
     detector = fsad.Detector(side=96).fit(parts / "train" / "good", progress=False)
-    assert detector.fitted.weights == "fixed" and fitting.NO_WEIGHTS["patches"] in detector.fitted.warnings
+    assert detector.fitted.weights == "fixed"
+    assert fitting.NO_WEIGHTS["patches"].format("Filter bank") in detector.fitted.warnings
     options = {"backbone": "mobilenet", "position": None, "branch_weight": 0.0, "side": 32}
     recipe, settings = fitting.build("takimoto", options, [], warnings := [])
     assert recipe.weights == "random" and settings["weights"] == "none" and warnings == [fitting.NO_WEIGHTS["trained"]]

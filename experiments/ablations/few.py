@@ -39,6 +39,7 @@ BEFORE = {
     "smoothing": 0,
     "usual": False,
     "square": True,
+    "cut": True,
 }
 
 
@@ -72,11 +73,13 @@ TABLE = Table(
         _row("fraction_1", "score of the farthest 1 % alone", fractions=0.01),
         _row("fraction_3", "of the farthest 3 % alone", fractions=0.03),
         _row("weigh", "equal weights, whatever is defective", weigh=False),
+        _row("cut", "threshold: the best cut of the held-out scores", cut=True),
         _row("window", "without averaging over 2 x 2 cells", window=1),
         _row("mirrors", "without mirrored references", mirrored=False),
         _row("side_448", "images at 448 pixels", side=448),
         _row("neck", "the default before, its neck trained on synthetic defects", **BEFORE, adapted=True),
         Row("filter_bank", "no weights: filter bank", {"backbone": "filter_bank"}, draws=5),
+        Row("lite", "no download: EfficientNet-Lite0", {"backbone": "efficientnet_lite0"}, draws=5),
         Row("random", "MobileNet, random weights", {"weights": "none"}, draws=5),
     ),
     settings={
@@ -125,7 +128,7 @@ def patches(settings, shots, rng):
     """The default recipe or a variant: scores and thresholds from each number of defective images, scores from each
     number of good ones, and how well the maps find the defects."""
     options = dict(settings["options"])
-    adapted, square, weigh = (options.pop(name, default) for name, default in OWN.items())
+    adapted, square, weigh, cut = (options.pop(name, default) for name, default in OWN.items())
     good = [*shots.anchors, *shots.good]
     side = options.pop("side", recipes.patches.SIDE)
     size = side if square else input_size.keeping_aspect(good, side, [])
@@ -150,7 +153,7 @@ def patches(settings, shots, rng):
     for d, (numbers, good_scores, defective_scores) in fits.items():
         layer.adapt(*numbers)
         scores[str(d)] = np.asarray(layer.score(distances)).tolist()
-        limits[str(d)] = thresholds.choose(good_scores, defective_scores).value
+        limits[str(d)] = _limit(good_scores, defective_scores, cut)
     by_good = {}
     for n in GOOD[:-1] if not settings["options"] else ():
         some = slice(n * views)
@@ -175,7 +178,14 @@ def patches(settings, shots, rng):
     }
 
 
-OWN = {"adapted": False, "square": False, "weigh": True}  # options of the study, not of the network
+OWN = {"adapted": False, "square": False, "weigh": True, "cut": False}  # options of the study, not of the network
+
+
+def _limit(good, defective, cut):
+    """The threshold; by ``cut`` the value that separates best, which the default before took from 4 defective on."""
+    if cut and len(defective) >= thresholds.MIN_DEFECTIVE:
+        return thresholds.separate(np.repeat([0, 1], [len(good), len(defective)]), np.concatenate([good, defective]))
+    return thresholds.choose(good, () if cut else defective).value
 
 
 def _read(samples, recipe):
@@ -257,8 +267,9 @@ def _by_number(records):
                              "F1-max": metrics.f1_max(labels, scores)})  # fmt: skip
     defective = [_at_threshold(r, d) for d in DEFECTIVE for r in records]
     promise = (
-        "With fewer than 4 defective images the threshold promises new good parts a false alarm rate of 1 in 17, from "
-        "16 of them. By part: every part counts once, however many photographs of it there are."
+        "Without defective images the threshold promises new good parts a false alarm rate of 1 in 17, from 16 of "
+        "them; with some, good and defective are equally likely there. By part: every part counts once, however many "
+        "photographs of it there are."
     )
     return (
         section("The default by number of good images", "", good),

@@ -11,9 +11,10 @@ import keras
 from keras import layers
 
 from fsad import filter_bank
+from fsad.backbones import efficientnet_lite
 from fsad.backbones.specs import POSITIONS, SPECS, Spec, attention_layer, spec_of
 from fsad.images import size
-from fsad.weights import WeightsError, find_or_download
+from fsad.weights import WeightsError, find_or_download, local
 
 __all__ = ["POSITIONS", "SPECS", "Spec", "attention_layer", "build", "channels", "locate", "spec_of"]
 
@@ -25,6 +26,8 @@ def locate(backbone):
         fsad.weights.WeightsError: no file, and no network.
     """
     spec = spec_of(backbone)
+    if spec.package:
+        return local(spec.files) or efficientnet_lite.locate()
     return find_or_download(spec.title, spec.files, lambda: _application(spec, "imagenet")) if spec.files else None
 
 
@@ -127,6 +130,12 @@ def _named(backbone, spec, image, weights):
     prepared = _preprocess(image, spec.mode)
     if backbone == "filter_bank":
         return filter_bank.build(image, prepared), "fixed"
+    if spec.package:
+        model = keras.Model(image, efficientnet_lite.build(prepared), name="backbone")
+        if weights == "none":
+            return model, "random"
+        loaded = _load(model, locate(backbone) if weights == "imagenet" else weights)
+        return model, "imagenet" if weights == "imagenet" else loaded
     if spec.application is None:
         model = keras.Model(image, _custom_cnn(prepared), name="backbone")
         return model, "random" if weights in ("imagenet", "none") else _load(model, weights)
@@ -179,6 +188,8 @@ def _preprocess(image, mode):
         mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         scale, offset = [1 / (255 * d) for d in deviation], [-m / d for m, d in zip(mean, deviation, strict=True)]
         return layers.Rescaling(scale, offset=offset, name="standardise")(image)
+    if mode == "lite":  # about [-1, 1], as TensorFlow Lite's networks
+        return layers.Rescaling(1 / 128, offset=-127 / 128, name="to_unit")(image)
     if mode == "unit":  # [-1, 1]
         return layers.Rescaling(1 / 127.5, offset=-1.0, name="to_unit")(image)
     return layers.Rescaling(1 / 255, name="to_zero_one")(image)
@@ -201,7 +212,7 @@ def _load(model, path):
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a weights file. Received: no such file")
     try:
-        model.load_weights(path)
+        efficientnet_lite.load(model, path) if path.suffix == ".pth" else model.load_weights(path)
     except Exception as error:
         raise ValueError(f"{path}: expected weights of {model.name}. Received: {error}") from error
     return str(path)
