@@ -1,5 +1,9 @@
 """The seven augmentations of Senarathna and Wijesinghe (2025), section V.A: eight images from one; and mirrors."""
 
+import functools
+
+import cv2
+import numpy as np
 import tensorflow as tf
 
 # The paper gives no brightness factors; these are ours.
@@ -16,6 +20,20 @@ NAMES = (
 )
 # Images (n, S, S, C) as they are, and mirrored left to right, top to bottom, and both.
 MIRRORS = (lambda x: x, lambda x: x[:, :, ::-1], lambda x: x[:, ::-1], lambda x: x[:, ::-1, ::-1])
+
+
+def rotated(images, degrees):
+    """Images ``(n, H, W, C)`` about their centre, counterclockwise; what comes in from outside is reflected."""
+    height, width = images.shape[1:3]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    return np.stack(
+        [cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101) for image in images]
+    )
+
+
+# The same in steps of 45 degrees, as AnomalyDINO (Damm et al. 2025) takes its references.
+ROTATIONS = (MIRRORS[0], *(functools.partial(rotated, degrees=degrees) for degrees in range(45, 360, 45)))
+VIEWS = {"none": MIRRORS[:1], "mirrored": MIRRORS, "rotated": ROTATIONS}
 
 
 def eightfold(image):

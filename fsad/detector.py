@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import fsad
 from fsad import evaluation, fitting, inputs, recipes, scoring, siamese, storage, thresholds
+from fsad.backbones import own
 from fsad.explain import methods
 from fsad.export import runtime as runtimes
 from fsad.fitted import Fitted, Options
@@ -245,7 +246,7 @@ class Detector:
             "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "recipe": {"name": self.recipe, "settings": settings, "options": dataclasses.asdict(self.options)},
         }
-        storage.save(folder, self.model, arrays, {**header, **note})
+        storage.save(folder, self.model.get_weights(), arrays, {**header, **note})
         return Path(folder)
 
     def _known(self):
@@ -281,11 +282,14 @@ def load(folder) -> Detector:
     Raises:
         fsad.storage.DetectorError: not a detector, damaged, or of a newer format.
     """
-    model, arrays, note = storage.load(folder)
+    weights, arrays, note = storage.load(folder)
     try:
         recipe = note["recipe"]
         detector = Detector(recipe["name"], **recipe["options"], **recipe["settings"])
-        detector.fitted = Fitted.unpack(model, arrays, note)
+        settings = {k: own.built(v) if isinstance(v, dict) else v for k, v in note["settings"].items()}
+        model = recipes.RECIPES[recipe["name"]](**{**settings, "weights": "none"}).model
+        model.set_weights(weights)
+        detector.fitted = Fitted.unpack(model, arrays, {**note, "settings": settings})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise storage.DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from error
     return detector

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from fsad import thresholds
+from fsad.backbones import own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Fitted:
         thumbnails: uint8 ``(r, h, w, 3)``, the longer side 160 pixels.
         signatures: ``(t, 64, 64)`` of the training images, by which other photographs of the same parts are recognised.
         warnings: what a user should know.
+        settings: those that the network was built with, a dict.
     """
 
     model: keras.Model
@@ -50,6 +52,7 @@ class Fitted:
     thumbnails: np.ndarray
     signatures: np.ndarray
     warnings: tuple
+    settings: dict
 
     def pack(self):
         """``(arrays, note)``: the arrays, and the rest as JSON values; the model is saved on its own."""
@@ -57,7 +60,11 @@ class Fitted:
         arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
         arrays["signatures"] = arrays["signatures"].astype(np.float16)  # a third of the folder otherwise
         note = {name: value for name, value in values.items() if name not in arrays}
-        return arrays, {**note, "threshold": dataclasses.asdict(self.threshold)}
+        return arrays, {
+            **note,
+            "threshold": dataclasses.asdict(self.threshold),
+            "settings": {k: own.described(v) if isinstance(v, keras.Model) else v for k, v in self.settings.items()},
+        }
 
     @classmethod
     def unpack(cls, model, arrays, note):

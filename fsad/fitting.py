@@ -72,7 +72,7 @@ def fit(name, settings, options, good, defect=None, progress=True):
         references, chosen, held_out = train(recipe, settings, options, data, rng, progress)
     else:
         references, chosen, held_out = embed(recipe, options, data, rng, warnings, progress)
-    return calibrate(recipe, options, data, references, chosen, held_out, warnings)
+    return calibrate(recipe, settings, options, data, references, chosen, held_out, warnings)
 
 
 def select(good, defect, options, rng, warnings):
@@ -106,8 +106,10 @@ def build(name, settings, good, warnings):
     that takes any ``(height, width)`` keeps the aspect of the good images, where they have one (`fsad.input_size`)."""
     make = recipes.RECIPES[name]
     known = inspect.signature(make).parameters
-    if name in KEEP_ASPECT and not isinstance(settings.get("backbone"), keras.Model):
-        settings = {**settings, **input_size.choose(good, known["side"].default, settings, warnings)}
+    backbone = settings.get("backbone", known["backbone"].default if "backbone" in known else None)
+    if name in KEEP_ASPECT and not isinstance(backbone, keras.Model) and not backbones.spec_of(backbone).square:
+        default = recipes.patches.default_side(backbone)
+        settings = {**settings, **input_size.choose(good, default, settings, warnings)}
     if unknown := settings.keys() - known.keys():
         raise ValueError(
             f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"
@@ -221,7 +223,7 @@ def train(recipe, settings, options, data, rng, progress):
     return references, chosen, (scores, None) if np.isfinite(scores[data.good]).any() else None
 
 
-def calibrate(recipe, options, data, references, chosen, held_out, warnings):
+def calibrate(recipe, settings, options, data, references, chosen, held_out, warnings):
     """The threshold, from held-out scores, and the range of maps on display: everything is known then."""
     if held_out is None:
         embeddings = siamese.embed(recipe.model, data.images)
@@ -263,6 +265,7 @@ def calibrate(recipe, options, data, references, chosen, held_out, warnings):
         thumbnails=thumbnails,
         signatures=data.signatures,
         warnings=tuple(warnings),
+        settings=settings,
     )
 
 

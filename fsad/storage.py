@@ -1,21 +1,20 @@
 """The folder of a saved detector: written whole or not at all, and refused when damaged.
 
-It holds ``model.keras``, ``references.npz`` (no pickles) and ``detector.json``, which
-names the others with their SHA-256. The hashes find damage, not malice; that nothing in the folder can
-run code is what `_check_layers` and ``safe_mode`` see to.
+It holds ``weights.npz`` and ``references.npz``, arrays without pickles, and ``detector.json``, which names the others
+with their SHA-256. The hashes find damage, not malice. Nothing in the folder can run code, since nothing in it is a
+program: the network is built anew by the recipe and its settings, and takes the arrays as its weights.
 """
 
 import hashlib
 import importlib.metadata
 import json
-import zipfile
 from pathlib import Path
 
 from fsad.files import FsadError, atomic_folder, check_replaceable, sha256
 
-FORMAT = 3
-OLDEST = 3  # earlier ones scored otherwise: by the distances of one layer
-FILES = ("model.keras", "references.npz")
+FORMAT = 4
+OLDEST = 4  # earlier ones held a Keras model, which may hold code, and scored otherwise
+FILES = ("weights.npz", "references.npz")
 _KIND = ("a detector", "detector.json")  # what `atomic_folder` may replace
 
 
@@ -32,12 +31,12 @@ def check_writable(folder):
     check_replaceable(folder, *_KIND)
 
 
-def save(folder, model, arrays, note):
+def save(folder, weights, arrays, note):
     """Writes a detector folder; an earlier detector there is replaced.
 
     Args:
         folder: where to.
-        model: a Keras model.
+        weights: arrays, of the network in its order.
         arrays: dict of numpy arrays, none of objects.
         note: a dict for ``detector.json``; ``format``, ``files`` and ``versions`` are added.
 
@@ -47,7 +46,7 @@ def save(folder, model, arrays, note):
     import numpy as np
 
     with atomic_folder(folder, *_KIND) as part:
-        model.save(part / "model.keras")
+        np.savez(part / "weights.npz", **{f"{k:04d}": value for k, value in enumerate(weights)})
         np.savez_compressed(part / "references.npz", **arrays)
         versions = {name: importlib.metadata.version(name) for name in ("keras", "numpy")}
         files = {name: sha256(part / name) for name in FILES}
@@ -102,37 +101,12 @@ def read_note(folder):
 
 
 def load(folder):
-    """``(model, arrays, note)`` of a folder that `save` wrote; raises `DetectorError`."""
+    """``(weights, arrays, note)`` of a folder that `save` wrote; raises `DetectorError`."""
     note = read_note(folder)
-    _check_layers(Path(folder))
-    import keras
     import numpy as np
 
     try:
-        model = keras.models.load_model(Path(folder) / "model.keras", compile=False, safe_mode=True)
-        with np.load(Path(folder) / "references.npz", allow_pickle=False) as file:
-            arrays = dict(file)
-    except Exception as error:  # Keras and numpy raise what they like
+        weights, arrays = (dict(np.load(Path(folder) / name, allow_pickle=False)) for name in FILES)
+    except Exception as error:  # numpy raises what it likes
         raise DetectorError(folder, f"cannot be loaded ({type(error).__name__}: {error})") from error
-    return model, arrays, note
-
-
-def _check_layers(folder):
-    """Refuses a model that names classes other than Keras's and ours, or carries Python code (Lambda)."""
-    try:
-        with zipfile.ZipFile(folder / "model.keras") as archive:
-            config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise DetectorError(folder, f"model.keras is not a Keras model ({error})") from None
-    waiting = [config]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            module, name = item.get("module"), item.get("class_name")
-            of_fsad = str(item.get("registered_name")).startswith("fsad>") and str(module).startswith("fsad.")
-            of_keras = module is None or module == "keras" or str(module).startswith("keras.")
-            if name is not None and (name in ("Lambda", "__lambda__") or not (of_keras or of_fsad)):
-                raise DetectorError(folder, f"model.keras holds {module}.{name}, which fsad does not load")
-            waiting += item.values()
-        elif isinstance(item, list):
-            waiting += item
+    return [weights[key] for key in sorted(weights)], arrays, note

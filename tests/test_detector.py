@@ -50,7 +50,7 @@ def test_unreadable_files_become_predictions_with_their_reason(fitted, parts, tm
 
 def test_saved_loaded_in_a_fresh_process_scores_the_same(fitted, parts, tmp_path):
     folder = fitted.save(tmp_path / "detector")
-    assert sorted(p.name for p in folder.iterdir()) == ["detector.json", "model.keras", "references.npz"]
+    assert sorted(p.name for p in folder.iterdir()) == ["detector.json", "references.npz", "weights.npz"]
     script = (
         "import sys, fsad, numpy as np; d = fsad.load(sys.argv[1]);"
         "np.save(sys.argv[3], d.score(sys.argv[2])); assert d.threshold.value == float(sys.argv[4])"

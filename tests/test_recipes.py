@@ -162,7 +162,7 @@ def test_patches_compare_two_layers_and_train_nothing(rng):
     assert backbones.channels(backbone) == [384, 384] and neck.output_shape == (None, 3, 5, 2 * 128)
     embeddings = scoring.embed(recipe.model, rng.integers(0, 256, (1, 64, 96, 3)))
     assert np.allclose(np.linalg.norm(embeddings.reshape(-1, 2, 128), axis=-1), 1, atol=1e-5)  # each layer's
-    deeper = patches.build(weights="none", side=64, layers=["conv_pw_11_relu"], window=1, mirrored=False)
+    deeper = patches.build(weights="none", side=64, layers=["conv_pw_11_relu"], window=1, views="none")
     assert deeper.model.get_layer("neck").output_shape == (None, 4, 4, 128) and len(deeper.views) == 1
 
 

@@ -81,7 +81,7 @@ def test_leaves_out_the_images_of_the_same_part(rng):
 
 def test_references_in_their_views(rng):
     """A good image upside down is nearer to references in their mirrors than to them as they are."""
-    recipe = recipes.patches.build("filter_bank", side=64, window=2, mirrored=True)
+    recipe = recipes.patches.build("filter_bank", side=64, window=2, views="mirrored")
     images = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
     embeddings = scoring.embed(recipe.model, images)
     references = scoring.embed_references(recipe, images, embeddings)

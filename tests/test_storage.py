@@ -1,5 +1,4 @@
 import json
-import zipfile
 
 import keras
 import numpy as np
@@ -25,15 +24,15 @@ def edit(folder, **changes):
 def test_note_names_versions_hashes_and_training_files(folder, parts):
     note = json.loads((folder / "detector.json").read_text())
     assert note["format"] == storage.FORMAT and note["versions"]["keras"] == keras.__version__
-    assert note["files"]["model.keras"] == sha256(folder / "model.keras")
+    assert note["files"]["weights.npz"] == sha256(folder / "weights.npz")
     first = note["training"][0]
     assert first["sha256"] == sha256(parts / "train" / "good" / "000.png") and first["role"] == "good"
 
 
 def test_formats_that_scored_otherwise_are_refused(folder):
-    edit(folder, format=2, fsad="0.5")
+    edit(folder, format=3, fsad="0.5")
     with pytest.raises(
-        storage.DetectorError, match=r"format 3 or newer. Received: 2, by fsad 0.5, which scored otherwise; fit it"
+        storage.DetectorError, match=r"format 4 or newer. Received: 3, by fsad 0.5, which scored otherwise; fit it"
     ):
         fsad.load(folder)
 
@@ -82,22 +81,23 @@ def test_refuses_newer_formats_and_broken_notes(folder, tmp_path):
         fsad.load(tmp_path)
 
 
-def test_a_model_that_carries_code_is_not_loaded(folder):
+def test_settings_and_weights_that_are_not_the_recipe_s_are_refused(folder):
     """Even with hashes that fit: they are no secret."""
-    image = keras.Input((96, 96, 3))
-    keras.Model(image, keras.layers.Lambda(lambda x: x + 1)(image)).save(folder / "model.keras")
-    edit(folder)
-    with pytest.raises(storage.DetectorError, match="which fsad does not load"):
-        fsad.load(folder)
-    with zipfile.ZipFile(folder / "model.keras", "w") as archive:
-        archive.writestr("config.json", json.dumps({"module": "os", "class_name": "system", "config": {}}))
-    edit(folder)
-    with pytest.raises(storage.DetectorError, match=r"os\.system, which fsad does not load"):
-        fsad.load(folder)
+    settings = json.loads((folder / "detector.json").read_text())["settings"]
+    for change, message in (
+        ({"backbone": {"module": "os", "class_name": "system", "config": {}}}, "Received: os.system"),
+        ({"backbone": "preprocess_input"}, "Expected a backbone among"),
+        ({"side": 64}, "detector.json is damaged"),
+        ({"unknown": 1}, "unexpected keyword"),
+    ):
+        edit(folder, settings={**settings, **change})
+        with pytest.raises(storage.DetectorError, match=message):
+            fsad.load(folder)
 
 
-def test_references_with_pickles_are_not_loaded(folder):
-    np.savez(folder / "references.npz", references=np.array([{}], object))
+@pytest.mark.parametrize("name", storage.FILES)
+def test_pickles_are_not_loaded(folder, name):
+    np.savez(folder / name, references=np.array([{}], object))
     edit(folder)
     with pytest.raises(storage.DetectorError, match="cannot be loaded"):
         fsad.load(folder)

@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from fsad import filter_bank
-from fsad.backbones import efficientnet_lite
+from fsad.backbones import dinov2, efficientnet_lite, own
 from fsad.backbones.specs import POSITIONS, SPECS, Spec, attention_layer, spec_of
 from fsad.images import size
 from fsad.weights import WeightsError, find_or_download, local
@@ -62,8 +62,8 @@ def build(backbone, weights="imagenet", side=None, layer=None):
         model, loaded = _given(backbone, side), "given"
     else:
         image = keras.Input((*size(spec.side if side is None else side), 3), name="image")
-        model, loaded = _named(backbone, spec, image, weights)
-    if layer is not None:  # after loading: weights files are of the whole network
+        model, loaded = _named(backbone, spec, image, weights, layer)
+    if layer is not None and backbone not in dinov2.SIZES:  # after loading: weights files are of the whole network
         names = layer if isinstance(layer, (list, tuple)) else [layer]
         outputs = [_layer(model, name, spec.title).output for name in names]
         model = keras.Model(model.input, _side_by_side(outputs), name="backbone")
@@ -87,9 +87,7 @@ def _given(model, side):
         raise ValueError(
             f"Expected a functional Keras model of one input and one output. Received: {type(model).__name__}"
         ) from None
-    for layer in model.layers:
-        if not type(layer).__module__.startswith("keras."):
-            raise ValueError(f"Expected layers of Keras only. Received: {type(layer).__name__} in {model.name}")
+    own.described(model)
     shape = given_input.shape
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"Expected a backbone of one input (batch, S, S, 3). Received: {shape}")
@@ -126,8 +124,12 @@ def _side_by_side(outputs):
     return layers.Concatenate(name="side_by_side")(brought)
 
 
-def _named(backbone, spec, image, weights):
+def _named(backbone, spec, image, weights, layer):
     prepared = _preprocess(image, spec.mode)
+    if backbone in dinov2.SIZES:
+        blocks = ["block_12"] if layer is None else [layer] if isinstance(layer, str) else list(layer)
+        maps, loaded = dinov2.build(backbone, prepared, weights, blocks)
+        return keras.Model(image, _side_by_side(maps), name="backbone"), loaded
     if backbone == "filter_bank":
         return filter_bank.build(image, prepared), "fixed"
     if spec.package:

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from fsad.backbones import efficientnet_lite
+from fsad.backbones import dinov2, efficientnet_lite
 
 POSITIONS = (2, 4, 7, 10, 13)  # convolutions of VGG16, the last of each block (Takimoto et al. 2022)
 
@@ -21,6 +21,7 @@ class Spec:
         mode: preprocessing that its ImageNet weights expect.
         files: names its weights go by, Keras's own last.
         megabytes, licence, folder: of the file that Keras provides; its folder at `ADDRESS`.
+        square: takes square images only.
         package: that brings the file, by its name on the Python package index.
         patch_layers: which recipe `patches` compares, half way between edges and objects: names of layers, or strides.
             Those of the MobileNets and of EfficientNet-Lite0 were chosen on four data sets; the others stand where
@@ -40,6 +41,7 @@ class Spec:
     licence: str = ""
     folder: str = ""
     package: str = ""
+    square: bool = False
     patch_layers: tuple = ()
     attention_layers: tuple = ()
     last_layer: str | None = None
@@ -136,6 +138,17 @@ SPECS = {
         package=efficientnet_lite.PACKAGE,
         patch_layers=("block_8", "block_10"),
     ),
+    **{
+        name: Spec(
+            f"DINOv2 {name.removeprefix('dinov2_')}",
+            448,
+            frozen=True,
+            mode="torch",
+            square=True,
+            patch_layers=("block_6", "block_9", "block_12"),
+        )
+        for name in dinov2.SIZES
+    },
 }
 # Preprocessing of the other families, by the beginning of their name; those with none here have it inside.
 MODES = {

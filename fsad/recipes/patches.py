@@ -4,24 +4,43 @@ import keras
 import numpy as np
 
 from fsad import backbones, fusion, siamese
-from fsad.augment import MIRRORS
+from fsad.augment import VIEWS
 from fsad.images import size
 from fsad.layers import SignedPower
 from fsad.recipes.recipe import Recipe
 
 SIDE = 320  # pixels: a patch is 16
 BATCH = 8  # images at a time
+# The settings of AnomalyDINO (Damm et al. 2025, and its code): its scores but for the logarithm, which keeps the order.
+ANOMALY_DINO = {
+    "backbone": "dinov2_small",
+    "layers": ["block_12"],
+    "window": 1,
+    "power": 1,
+    "components": None,
+    "views": "rotated",
+    "fractions": 0.01,
+    "smoothing": 0,
+    "usual": False,
+    "weigh": False,
+}
+
+
+def default_side(backbone):
+    """The side of a backbone's input in pixels, where none is given."""
+    spec = backbones.spec_of(backbone)
+    return spec.side if spec.square else SIDE
 
 
 def build(
     backbone="mobilenet",
     weights="imagenet",
     layers=None,
-    side=SIDE,
+    side=None,
     window=None,
     power=0.5,
     components=128,
-    mirrored=None,
+    views=None,
     fractions=(0.01, 0.03),
     smoothing=1.0,
     usual=True,
@@ -41,20 +60,21 @@ def build(
             weights, ``backbone="filter_bank"`` does better.
         layers: whose features are compared, names or strides, side by side on the grid of the first; the patch layers
             of its `fsad.backbones.Spec` if None, and the output of a Keras model of your own.
-        side: input side in pixels, or ``(height, width)``.
+        side: input side in pixels, or ``(height, width)``; 320 if None, 448 for DINOv2.
         window: cells per side to average over, 1 or 2. None: 2, but 1 for the filter bank, which averages by itself.
         power: that magnitudes of features are raised to. Below 1 the few largest no longer decide alone what is alike;
             0.5 makes the cosine that of Hellinger.
         components: principal components of the good images' features that are kept of each layer, where it has more;
             None for all. Fewer are compared faster.
-        mirrored: whether references are taken mirrored left to right, top to bottom, and both, too. None: yes, but
-            not for the filter bank, which it does not help, nor with tiles, where patches are many.
+        views: how references are taken beside as they are: ``"mirrored"`` left to right, top to bottom and both;
+            ``"rotated"`` in steps of 45 degrees; or ``"none"``. None: mirrored, but not for the filter bank, which it
+            does not help, nor with tiles, where patches are many.
         fractions, smoothing, usual: as in `fsad.nearest_patch.NearestPatch`.
         tile: side in pixels of the tiles that score a large image, of which the most anomalous counts
             (`NearestPatch`); None or 0 for the image as a whole.
         weigh: whether two defective images or more weigh the features (`fsad.fusion.weights`); equal weights if not.
     """
-    height, width = size(side)
+    height, width = size(default_side(backbone) if side is None else side)
     if min(height, width) < 32:
         raise ValueError(f"Expected sides of at least 32 pixels: a patch is 16. Received: {width} x {height}")
     if not 0 < power <= 1:
@@ -71,9 +91,13 @@ def build(
         grid = zip(body.output_shape[1:3], (height, width), strict=True)
         how["tile"] = [max(2, round(tile * count / length)) for count, length in grid]
     distance = siamese.patch_distance(neck.output_shape[1:], channels, **how)
-    views = MIRRORS if (network and not tile if mirrored is None else mirrored) else MIRRORS[:1]
+    views = views or ("mirrored" if network and not tile else "none")
+    if views not in VIEWS:
+        raise ValueError(f"Expected views among {', '.join(VIEWS)}. Received: {views!r}")
     model = siamese.build(body, neck, distance)
-    return Recipe("patches", model, loaded, views=views, adapt=adapt, fuse=lambda *found: fuse(model, *found, weigh))
+    return Recipe(
+        "patches", model, loaded, views=VIEWS[views], adapt=adapt, fuse=lambda *found: fuse(model, *found, weigh)
+    )
 
 
 def _neck(body, window, power, components):
