@@ -27,7 +27,7 @@ def decides(settings, train):
     folder, given = data.resolve(settings["data"]), settings["weights"]
     if given not in ("imagenet", "none") and not Path(given).is_file():
         raise FileNotFoundError(f"{given}: expected --weights to be imagenet, none or a file. Received: no such file")
-    file = weights.local(backbones.spec_of(settings["backbone"]).files) if given == "imagenet" else Path(given)
+    file = weights.local_file(backbones.spec_of(settings["backbone"]).files) if given == "imagenet" else Path(given)
     digests = {"data": _digest_of_data(folder), "weights": _digest(file) or given}
     return {**settings, **digests, "versions": versions(), "code": code_version(module(train))}
 

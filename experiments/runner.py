@@ -148,7 +148,7 @@ def _settings(table, row, k):
 def _has_weights(backbone, download):
     """Whether the ImageNet weights of a backbone, if it has any, are on this machine or can be downloaded."""
     files = backbones.spec_of(backbone).files
-    if not files or weights.local(files):
+    if not files or weights.local_file(files):
         return True
     try:
         return download and backbones.locate(backbone).is_file()

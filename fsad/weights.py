@@ -20,7 +20,7 @@ def folders():
     return [Path(given), cache] if given else [cache]
 
 
-def local(files):
+def local_file(files):
     """The first of these file names that is on this machine, as a path, or None. Asks no network."""
     candidates = (folder / file for folder in folders() for file in files)
     return next((path for path in candidates if path.is_file()), None)
@@ -44,7 +44,7 @@ def find_or_download(title, files, download):
     Raises:
         WeightsError: no file, and none could be downloaded.
     """
-    if path := local(files):
+    if path := local_file(files):
         return path
     try:
         socket.create_connection(SERVER, timeout=3).close()
@@ -54,6 +54,6 @@ def find_or_download(title, files, download):
             f"Expected ImageNet weights of {title}: {' or '.join(files)} in {' or '.join(map(str, folders()))}. "
             f"Received: no such file, and no download ({error}); fsad weights says what goes where"
         ) from None
-    if path := local(files):
+    if path := local_file(files):
         return path
     raise WeightsError(f"Expected {' or '.join(files)} in {folders()[-1]} after the download. Received: no such file")

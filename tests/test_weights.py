@@ -23,10 +23,10 @@ def folders(tmp_path, monkeypatch):
 
 def test_the_users_folder_comes_before_keras_s_cache(folders):
     mine, cache = folders
-    assert weights.local(FILES) is None and cache.name == "models"
+    assert weights.local_file(FILES) is None and cache.name == "models"
     for path in (cache / FILES[1], cache / FILES[0], mine / FILES[1]):  # each comes before the earlier ones
         path.touch()
-        assert weights.local(FILES) == weights.find_or_download("Mine", FILES, download=None) == path
+        assert weights.local_file(FILES) == weights.find_or_download("Mine", FILES, download=None) == path
 
 
 def test_without_file_and_network_the_error_says_what_goes_where(folders):

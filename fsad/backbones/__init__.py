@@ -14,9 +14,9 @@ from fsad import filter_bank
 from fsad.backbones import dinov2, efficientnet_lite, own
 from fsad.backbones.specs import POSITIONS, SPECS, Spec, attention_layer, spec_of
 from fsad.images import size
-from fsad.weights import WeightsError, find_or_download, local
+from fsad.weights import WeightsError, find_or_download, local_file
 
-__all__ = ["POSITIONS", "SPECS", "Spec", "attention_layer", "build", "channels", "locate", "spec_of"]
+__all__ = ["POSITIONS", "SPECS", "Spec", "attention_layer", "build", "channels", "local", "locate", "spec_of"]
 
 
 def locate(backbone):
@@ -27,8 +27,16 @@ def locate(backbone):
     """
     spec = spec_of(backbone)
     if spec.package:
-        return local(spec.files) or efficientnet_lite.locate()
+        return local_file(spec.files) or efficientnet_lite.locate()
     return find_or_download(spec.title, spec.files, lambda: _application(spec, "imagenet")) if spec.files else None
+
+
+def local(backbone):
+    """The same if it is on this machine, else None. Asks no network."""
+    try:
+        return locate(backbone) if spec_of(backbone).package else local_file(spec_of(backbone).files)
+    except WeightsError:
+        return None
 
 
 def build(backbone, weights="imagenet", side=None, layer=None):

