@@ -4,11 +4,11 @@
     python -m experiments.benchmarks.peers --python=OTHER/bin/python
     python -m experiments.benchmarks.peers --sets=magnetic_tile --fits=1
 
-What you will see: for each data set a line of anomalib's PatchCore with EfficientNet-Lite0 (its memory bank from 16 good
-images, its F1-adaptive threshold from 4 held-out good and 8 defective ones), of fsad with the same network, and of fsad
-as it is by default; AUROC, F1 at its own threshold, the largest F1, time of a fit, time of an image from its file to
-its score, and peak memory. Each fit has a process of its own and they take turns, so times compare; written to
-results/benchmark_peers.md. Half an hour on two cores. Interrupted, it goes on where it was.
+What you will see: for each data set a line of anomalib's PatchCore with EfficientNet-Lite0 (its memory bank from 16
+good images, its F1-adaptive threshold from 4 held-out good and 8 defective ones), one of fsad with the same network,
+and one of fsad as it is by default; AUROC, F1 at its own threshold, the largest F1, time of a fit, time of an image
+from its file to its score, and peak memory. Each fit has a process of its own and they take turns, so times compare;
+written to results/benchmark_peers.md. Half an hour on two cores. Interrupted, it goes on where it was.
 Expected: much the same ranking by one backbone; the default ahead of both.
 """
 
@@ -158,10 +158,11 @@ def main(_):
     text = (
         "# Beside anomalib's PatchCore\n\n"
         f"Written by `python -m experiments.benchmarks.peers` on {machine()}. {FLAGS.fits} draws of 16 good and 8 "
-        f"defective images of each data set, tested on held-out parts; mean ± standard deviation. PatchCore sees {SIDE} "
-        f"x {SIDE} pixels and keeps a coreset of a tenth of its patches, with the weights that fsad's EfficientNet-Lite0 "
-        "has; its threshold is anomalib's F1-adaptive one. *Per image*: from its file to its score, one at a time, "
-        "median. Each fit has a process of its own; all take turns on this machine.\n\n"
+        "defective images of each data set, tested on held-out parts; mean ± standard deviation. PatchCore sees "
+        f"{SIDE} x {SIDE} pixels and keeps a tenth of its patches as a coreset, with the weights of fsad's "
+        "EfficientNet-Lite0; "
+        "its threshold is anomalib's F1-adaptive one. *Per image*: from its file to its score, one at a time, median. "
+        "Each fit has a process of its own; all take turns on this machine.\n\n"
         f"{statistics.markdown(pd.DataFrame(lines))}\n"
     )
     for path, content in ((RESULTS, json.dumps({"lines": lines}, indent=1)), (RESULTS.with_suffix(".md"), text)):

@@ -1,0 +1,26 @@
+import ast
+from pathlib import Path
+
+from experiments.benchmarks import patchcore, peers
+
+
+def test_a_line_by_hand():
+    drawn = {"fields": {"label": [0, 0, 1, 1], "group": [0, 1, 2, 3]}}
+    result = {
+        "scores": [0.1, 0.6, 0.5, 0.9],
+        "threshold": 0.55,
+        "fit_seconds": 2,
+        "milliseconds": 40,
+        "megabytes": 1500,
+    }
+    line = peers.line("tiles", "fsad", [(drawn, result)])
+    # Of four pairs of a good and a defective image one is in the wrong order; one of two is found, with a false alarm.
+    assert line["AUROC"] == "0.750" and line["F1"] == "0.500" and line["peak memory"] == "1.5 GB"
+    assert line["per image"] == "40 ms" and line["fit"] == "2.0 s"
+
+
+def test_the_peer_s_side_needs_nothing_of_ours():
+    """It runs in an environment of its own."""
+    tree = ast.walk(ast.parse(Path(patchcore.__file__).read_text()))
+    names = {a.name for node in tree if isinstance(node, ast.Import) for a in node.names}
+    assert names <= {"json", "resource", "sys", "time", "cv2", "numpy", "torch"}
