@@ -11,7 +11,7 @@ from absl.flags import argparse_flags
 
 from fsad.files import FsadError
 
-VERBS = ("draw", "check", "fit", "score", "inspect", "explain", "evaluate", "export", "info", "weights")
+VERBS = ("draw", "check", "fit", "score", "inspect", "explain", "evaluate", "export", "threshold", "info", "weights")
 SUMMARY = "Detects defective parts from a few reference images, with a confidence and an anomaly map."
 
 

@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT = "patches"
 BATCH = 8
-VERDICTS = ("good", "defective")
 
 
 class Detector:
@@ -49,6 +48,7 @@ class Detector:
     Attributes:
         fitted: a `fsad.fitted.Fitted`, None before `fit`.
         runtime: name of what scores images.
+        folder: where it was saved last or loaded from, None before.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Detector:
         self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
         self.options = Options(false_alarm_rate, miss_rate, max_references, folds, seed, precision, group_pattern)
         self.fitted: Fitted | None = None
+        self.folder: Path | None = None
         self._use_tensorflow()
 
     def __repr__(self):
@@ -109,6 +110,31 @@ class Detector:
     def threshold(self) -> thresholds.Threshold:
         """The threshold set by `fit`."""
         return self._known().threshold
+
+    def set_threshold(self, value=None, false_alarm_rate=None, miss_rate=None, unsure=None) -> thresholds.Threshold:
+        """Sets the threshold anew, by the held-out scores of the images that the detector was fitted to.
+
+        Args:
+            value: the threshold itself; or
+            false_alarm_rate, miss_rate: what it aims at (`fsad.thresholds.choose`); with none of the three it stays.
+            unsure: a rate; scores near the threshold become ``"unsure"`` (`fsad.thresholds.band`). 0: no band.
+
+        Returns:
+            The new one.
+
+        Raises:
+            ValueError: as the two functions do.
+        """
+        old = self.threshold
+        new = dataclasses.replace(old, unsure=None, how=old.how.partition("; unsure")[0])
+        if (value, false_alarm_rate, miss_rate) != (None, None, None):
+            new = thresholds.choose(old.good, old.defective, false_alarm_rate, miss_rate, old.held_out, value)
+        if unsure:
+            new = thresholds.band(new, unsure)
+        elif unsure is None and old.unsure:
+            new = dataclasses.replace(new, unsure=(min(old.unsure[0], new.value), max(old.unsure[1], new.value)))
+        self.fitted = self._known().with_threshold(new)
+        return new
 
     @property
     def model(self) -> keras.Model:
@@ -173,7 +199,8 @@ class Detector:
             threshold: in place of the detector's own.
             details: also give the map, the image as read, and its signature.
         """
-        limit = self.threshold.value if threshold is None else threshold
+        if threshold is not None and not np.isfinite(threshold):
+            raise ValueError(f"Expected a finite threshold. Received: {threshold}")
         readings = inputs.read_ahead(inputs.find(given), self.size, signatures=details, images=details)
         for batch in _batches(readings, siamese.batch_for(self.size, BATCH)):
             readable = [reading.resized for reading in batch if not reading.error]
@@ -184,7 +211,7 @@ class Detector:
                 if reading.error:
                     yield Prediction(reading.sample, error=reading.error)
                 else:
-                    yield self._prediction(reading, next(rows), limit, details)
+                    yield self._prediction(reading, next(rows), threshold, details)
 
     def score(self, given) -> np.ndarray:
         """Scores ``(n,)``, float32; higher is more anomalous. NaN, and a warning, for a file that cannot be read."""
@@ -247,7 +274,8 @@ class Detector:
             "recipe": {"name": self.recipe, "settings": settings, "options": dataclasses.asdict(self.options)},
         }
         storage.save(folder, self.model.get_weights(), arrays, {**header, **note})
-        return Path(folder)
+        self.folder = Path(folder)
+        return self.folder
 
     def _known(self):
         if self.fitted is None:
@@ -257,7 +285,7 @@ class Detector:
     def _use_tensorflow(self):
         self._scorer, self.runtime = None, "tensorflow"
 
-    def _prediction(self, reading, outputs, limit, details):
+    def _prediction(self, reading, outputs, threshold, details):
         score, views = float(outputs["score"]), len(self.fitted.references) // len(self.fitted.thumbnails)
         anomaly_map = None
         if details:
@@ -267,8 +295,8 @@ class Detector:
         return Prediction(
             reading.sample,
             score=score,
-            verdict=VERDICTS[score > limit],
-            confidence=float(self.threshold.confidence(score, limit)),
+            verdict=self.threshold.verdict(score, threshold),
+            confidence=float(self.threshold.confidence(score, threshold)),
             nearest=int(np.argmin(outputs["per_reference"])) // views,
             anomaly_map=anomaly_map,
             image=reading.image,
@@ -290,6 +318,7 @@ def load(folder) -> Detector:
         model = recipes.RECIPES[recipe["name"]](**{**settings, "weights": "none"}).model
         model.set_weights(weights)
         detector.fitted = Fitted.unpack(model, arrays, {**note, "settings": settings})
+        detector.folder = Path(folder)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise storage.DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from error
     return detector

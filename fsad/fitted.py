@@ -22,6 +22,11 @@ class Options:
     group_pattern: str | None = None
 
 
+def display_range(low, threshold):
+    """Values of an anomaly map shown as 0 and 1: the threshold is the middle."""
+    return low, max(2 * threshold - low, low + 1e-6)
+
+
 @dataclasses.dataclass(frozen=True)
 class Fitted:
     """What a detector knows once it is fitted.
@@ -53,6 +58,13 @@ class Fitted:
     signatures: np.ndarray
     warnings: tuple
     settings: dict
+
+    def with_threshold(self, threshold):
+        """The same with another threshold, and the warnings that come with it."""
+        own = [text for text in self.warnings if text not in self.threshold.warnings]
+        low = None if self.map_range is None else self.map_range[0]
+        shown = None if low is None else display_range(low, threshold.value)
+        return dataclasses.replace(self, threshold=threshold, map_range=shown, warnings=(*own, *threshold.warnings))
 
     def pack(self):
         """``(arrays, note)``: the arrays, and the rest as JSON values; the model is saved on its own."""

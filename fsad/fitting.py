@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from fsad import backbones, duplicates, input_size, inputs, recipes, scoring, siamese, thresholds, training, trend
 from fsad.files import sha256
-from fsad.fitted import Fitted
+from fsad.fitted import Fitted, display_range
 from fsad.weights import WeightsError
 
 log = logging.getLogger(__name__)
@@ -243,9 +243,8 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
     warnings += threshold.warnings
     map_range = None
     if maps is not None:
-        # 0 is what half of a good image's patches stay under, and the threshold is the middle.
-        low = float(np.median(maps[known & data.good]))
-        map_range = (low, max(2 * threshold.value - low, low + 1e-6))
+        # 0 is what half of a good image's patches stay under.
+        map_range = display_range(float(np.median(maps[known & data.good])), threshold.value)
     for k, record in enumerate(data.records):
         record["score"] = float(scores[k]) if known[k] else None
         record["reference"] = int(np.flatnonzero(chosen == k)[0]) if k in chosen else None

@@ -12,10 +12,10 @@ class Prediction:
     """What a detector says of one image.
 
     ``sample``: the `fsad.inputs.Sample`, with the label that its folder gives; ``score``: dissimilarity, higher is more
-    anomalous; ``verdict``: ``"good"`` or ``"defective"``; ``confidence`` of the verdict in [0.5, 1]; ``nearest``:
-    number of the nearest reference; ``anomaly_map``: float32 ``(h, w)``, >= 0, where the image differs; ``error``: why
-    the image could not be scored, and then all of these are None. With details, while streaming: ``image``, uint8 RGB
-    at full size, and ``signature``, by which near-duplicates are recognised.
+    anomalous; ``verdict``: ``"good"``, ``"defective"`` or, if the threshold has a band, ``"unsure"``; ``confidence`` of
+    the verdict in [0.5, 1]; ``nearest``: number of the nearest reference; ``anomaly_map``: float32 ``(h, w)``, where
+    the image differs; ``error``: why the image could not be scored, and then all of these are None. With details, while
+    streaming: ``image``, uint8 RGB at full size, and ``signature``, by which near-duplicates are recognised.
     """
 
     sample: Sample

@@ -1,6 +1,7 @@
 """Score -> verdict: the threshold, how it was set, and the confidence of a verdict.
 
-An image is defective if its score is above the threshold. The scores used here are held out: no image is
+An image is defective if its score is above the threshold, unsure if it lies in a band around it that `band` sets. The
+scores used here are held out: no image is
 compared with references, or scored by weights, that include it. Few images support few targets; a warning
 says so if a target is not supported.
 """
@@ -25,6 +26,8 @@ class Threshold:
         warnings: sentences.
         scale: score distance over which confidence grows, > 0.
         good, defective: the held-out scores.
+        held_out: False if they are scores of images that the model was trained on.
+        unsure: ``(low, high)``: an image with a score above low, and not above high, is unsure; None for no band.
     """
 
     value: float
@@ -33,6 +36,14 @@ class Threshold:
     scale: float
     good: tuple
     defective: tuple
+    held_out: bool = True
+    unsure: tuple | None = None
+
+    def verdict(self, score, threshold=None):
+        """``"good"``, ``"defective"`` or ``"unsure"``; ``threshold`` replaces ``value``, and there is no band then."""
+        if threshold is None and self.unsure and self.unsure[0] < score <= self.unsure[1]:
+            return "unsure"
+        return "defective" if score > (self.value if threshold is None else threshold) else "good"
 
     def confidence(self, scores, threshold=None):
         """Confidence of the verdicts ``(n,)``: 0.5 at the threshold, approaching 1 far from it.
@@ -49,7 +60,7 @@ class Threshold:
         return 1 / (1 + np.exp(-np.minimum(margins / self.scale, 500)))
 
 
-def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=True):
+def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=True, value=None):
     """Sets the threshold from held-out scores.
 
     - With ``false_alarm_rate``: the smallest value that a new good image exceeds with at most that probability
@@ -65,23 +76,29 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
         defective: ``(m,)`` scores of defective images, possibly none.
         false_alarm_rate, miss_rate: in (0, 1); at most one of them.
         held_out: False if the model was trained on the scored images; then a warning says so.
+        value: the threshold itself, in place of all that.
 
     Returns:
         A `Threshold`.
 
     Raises:
-        ValueError: no good score, both rates, a rate out of range, or a miss rate without defective scores.
+        ValueError: no good score, more than one of value and rates, one out of range, or a miss rate without
+            defective scores.
     """
     # float32, as models and their exports compute, so that a threshold is the same number in every runtime.
     good, defective = (np.sort(np.asarray(s, np.float32)) for s in (good, defective))
     if not len(good) or not np.isfinite(good).all() or not np.isfinite(defective).all():
         raise ValueError(f"Expected at least one good score, all finite. Received: {len(good)} good scores")
-    if false_alarm_rate is not None and miss_rate is not None:
-        raise ValueError("Expected a false alarm rate or a miss rate. Received: both")
+    if sum(given is not None for given in (value, false_alarm_rate, miss_rate)) > 1:
+        raise ValueError("Expected one of a value, a false alarm rate and a miss rate. Received: more")
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"Expected a finite threshold. Received: {value}")
     for name, rate in (("false_alarm_rate", false_alarm_rate), ("miss_rate", miss_rate)):
         if rate is not None and not 0 < rate < 1:
             raise ValueError(f"Expected {name} between 0 and 1. Received: {rate}")
-    if miss_rate is not None:
+    if value is not None:
+        how, warnings = "set by hand", []
+    elif miss_rate is not None:
         if not len(defective):
             raise ValueError("Expected defective images to set a miss rate. Received: none")
         value, how, warnings = _by_misses(defective, miss_rate)
@@ -106,7 +123,32 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
         how = how.replace("held-out", "training")
         warnings.append("The threshold is set on scores of training images. Expect lower accuracy on new images.")
     return Threshold(float(value), how, tuple(warnings), _scale(good, defective, value),
-                     tuple(good.tolist()), tuple(defective.tolist()))  # fmt: skip
+                     tuple(good.tolist()), tuple(defective.tolist()), held_out)  # fmt: skip
+
+
+def band(threshold, rate):
+    """The threshold with a band of unsure scores around it: above it at most a share ``rate`` of new good images, and
+    below it at most that share of new defective ones (two conformal quantiles, of the held-out scores of each).
+
+    Between quantiles that do not overlap lie scores that neither kind has shown; they are unsure too.
+
+    Raises:
+        ValueError: a rate that is not between 0 and 1, or no defective scores, which the lower end needs.
+    """
+    if not 0 < rate < 1:
+        raise ValueError(f"Expected a rate between 0 and 1. Received: {rate}")
+    if not threshold.defective:
+        raise ValueError(
+            "Expected a detector fitted with defective images to set a band of unsure scores. Received: none"
+        )
+    upper, _, few_good = _by_false_alarms(np.float32(threshold.good), rate)
+    lower, _, few_defective = _by_misses(np.float32(threshold.defective), rate)
+    ends = [float(upper), float(lower), threshold.value]
+    warnings = tuple(text for text in threshold.warnings if text not in (*few_good, *few_defective))
+    how = f"{threshold.how.partition('; unsure')[0]}; unsure by a rate of {rate:.3g} to either side"
+    return dataclasses.replace(
+        threshold, how=how, unsure=(min(ends), max(ends)), warnings=(*warnings, *few_good, *few_defective)
+    )
 
 
 def as_likely(good, defective):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fsad
 from fsad import backbones, cli, inputs
 from fsad.inputs.layouts import list_images
 
@@ -113,6 +114,28 @@ def test_explain_evaluate_export_and_check(detector, parts, tmp_path, capsys):
     assert "scores differ by at most" in capsys.readouterr().out
     assert cli.main(["check", str(parts)]) == 0
     assert "38 images" in capsys.readouterr().out
+
+
+def test_the_threshold_is_shown_and_set(detector, parts, tmp_path, capsys):
+    folder = shutil.copytree(detector, tmp_path / "mine")
+    assert cli.main(["threshold", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Threshold ") and "Scores      good: " in shown and "Before" not in shown
+    assert cli.main(["threshold", str(folder), "--value=1.5"]) == 0
+    assert "Threshold   1.5: set by hand" in capsys.readouterr().out
+    assert cli.main(["threshold", str(folder), "--false_alarm_rate=0.2", "--unsure=0.2"]) == 0
+    loaded = fsad.load(folder)
+    assert "false alarm rate 0.2" in loaded.threshold.how and "unsure by a rate of 0.2" in loaded.threshold.how
+    low, high = loaded.threshold.unsure
+    assert low <= loaded.threshold.value <= high and sum(loaded.fitted.map_range) == pytest.approx(
+        2 * loaded.threshold.value
+    )
+    middle = [s for s in loaded.score(parts) if low < s <= high]
+    assert [p.verdict for p in loaded.stream(parts)].count("unsure") == len(middle)
+    assert cli.main(["threshold", str(folder), "--unsure=0"]) == 0
+    assert fsad.load(folder).threshold.unsure is None
+    assert cli.main(["threshold", str(folder), "--value=1", "--miss_rate=0.1"]) == 2
+    assert "Expected one of --value" in capsys.readouterr().err
 
 
 def test_draw(tmp_path, capsys):

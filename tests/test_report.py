@@ -85,7 +85,7 @@ def test_moving_the_threshold_moves_everything(fitted, parts, tmp_path, browser)
     ask("set(arguments[0])", limit)
     assert int(text("n-good")) == 3 and int(text("n-defective")) == 17
     assert len(browser.find_elements("css selector", ".item.defective")) == 17
-    assert f"--threshold={limit:.3g}"[:14] in text("flag")
+    assert text("flag").startswith("fsad threshold ") and f"--value={limit:.3g}"[:12] in text("flag")
     cells = [int(c.text) for c in browser.find_elements("css selector", "#confusion td") if c.text.isdigit()]
     assert sum(cells) == 20 - 7  # without those the detector was fitted with
     used = {item["name"] for item in data(tmp_path / "r.html")["items"] if item["used"]}

@@ -79,6 +79,22 @@ def test_confidence_is_one_half_at_the_threshold_and_never_one():
     assert overlapping.confidence([overlapping.value + 0.2])[0] < 0.75
 
 
+def test_a_band_of_unsure_scores():
+    good, defective = np.arange(1, 20) / 100, 0.15 + np.arange(1, 20) / 100
+    # Of 19 scores a rate of 0.1 leaves one: the 18th good score, and just below the second defective one.
+    threshold = thresholds.band(thresholds.choose(good, defective), 0.1)
+    low, high = threshold.unsure
+    assert low == pytest.approx(0.17) and high == pytest.approx(0.18) and low <= threshold.value <= high
+    verdicts = [threshold.verdict(score) for score in (0.1, low, 0.175, high, 0.2)]
+    assert verdicts == ["good", "good", "unsure", "unsure", "defective"]
+    assert threshold.verdict(0.175, threshold=0.1) == "defective" and "unsure by a rate of 0.1" in threshold.how
+    # What lies between well separated scores, neither kind has shown.
+    apart = thresholds.band(thresholds.choose(good, 1 + good), 0.1)
+    assert apart.unsure == pytest.approx((0.18, 1.02)) and apart.verdict(0.6) == "unsure"
+    with pytest.raises(ValueError, match=r"defective images to set a band"):
+        thresholds.band(thresholds.choose(good), 0.1)
+
+
 def test_training_scores_are_named_and_warned_of():
     threshold = thresholds.choose([0.1, 0.2], [0.8] * 4, held_out=False)
     assert "training scores" in threshold.how and "training images" in threshold.warnings[-1]
@@ -89,7 +105,9 @@ def test_training_scores_are_named_and_warned_of():
     [
         ({"good": []}, "at least one good score"),
         ({"good": [np.nan]}, "all finite"),
-        ({"false_alarm_rate": 0.1, "miss_rate": 0.1, "defective": [1]}, "Received: both"),
+        ({"false_alarm_rate": 0.1, "miss_rate": 0.1, "defective": [1]}, "Received: more"),
+        ({"value": 1.0, "false_alarm_rate": 0.1}, "Received: more"),
+        ({"value": float("nan")}, "Expected a finite threshold"),
         ({"false_alarm_rate": 1.5}, "Received: 1.5"),
         ({"miss_rate": 0.1}, "Received: none"),
     ],

@@ -72,6 +72,14 @@ def rate(text):
     return value
 
 
+def share(text):
+    """A number from 0 on, below 1, for argparse."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise ValueError
+    return value
+
+
 def add_old_name(parser, old, name, **options):
     """A flag under the name it had before, for one version more."""
     parser.add_argument(old, dest=name, help=argparse.SUPPRESS, default=argparse.SUPPRESS, **options)
@@ -166,10 +174,9 @@ def report(detector, samples, path, title, threshold=None):
     predictions = fsad.report.write(path, detector, stream, len(samples), title, threshold)
     verdicts = [p.verdict for p in predictions]
     failed = [p for p in predictions if p.error]
-    print(
-        f"{len(samples)} images: {verdicts.count('defective')} defective, {verdicts.count('good')} good, "
-        f"{len(failed)} unreadable"
-    )
+    names = ("defective", *(["unsure"] if "unsure" in verdicts else []), "good")
+    counts = ", ".join(f"{verdicts.count(name)} {name}" for name in names)
+    print(f"{len(samples)} images: {counts}, {len(failed)} unreadable")
     for p in failed[:20]:
         print(f"  {p.name}: {p.error}")
     question(verdicts)
@@ -189,9 +196,18 @@ def description(detector):
         f"Recipe      {detector.recipe}, weights {fitted.weights}, images at {width} x {height}",
         f"Fitted with {roles.count('good')} good and {roles.count('defective')} defective images; "
         f"{len(fitted.thumbnails)} are references",
-        f"Threshold   {threshold.value:.4g}: {threshold.how}",
     ]
+    own = [text for text in fitted.warnings if text not in threshold.warnings]
+    return "\n".join([*lines, threshold_text(threshold), *(f"Note        {text}" for text in own)])
+
+
+def threshold_text(threshold):
+    """A threshold in lines: its value, how it was set, what it does to the held-out scores, notes."""
+    lines = [f"Threshold   {threshold.value:.4g}: {threshold.how}"]
+    if threshold.unsure:
+        lines.append("Unsure      {:.4g} to {:.4g}".format(*threshold.unsure))
     for name in ("good", "defective"):
         if scores := getattr(threshold, name):
-            lines.append(f"Scores      {name}: {scores[0]:.4g} to {scores[-1]:.4g}")
-    return "\n".join([*lines, *(f"Note        {text}" for text in fitted.warnings)])
+            above = sum(score > threshold.value for score in scores)
+            lines.append(f"Scores      {name}: {scores[0]:.4g} to {scores[-1]:.4g}, {above} of {len(scores)} above")
+    return "\n".join([*lines, *(f"Note        {text}" for text in threshold.warnings)])

@@ -1,10 +1,10 @@
 """A Detector -> SavedModel, ONNX, OpenVINO or LiteRT, complete: preprocessing, references and threshold are inside.
 
-Every format takes ``images``, uint8 RGB ``(n, height, width, 3)``, and gives ``score`` ``(n,)``, ``confidence``
-``(n,)``, ``defective`` ``(n,)`` (1 if the score is above the threshold) and, where the recipe compares
-patches, ``anomaly_map`` ``(n, h, w)``. Resizing to ``side`` stays outside, except in the SavedModel's endpoint for
-encoded images. An export is compared with the detector on images as it is written, and removed again if
-its scores differ by more than `TOLERANCE`.
+Every format takes ``images``, uint8 RGB ``(n, height, width, 3)``, and gives, each ``(n,)``, ``score``, ``confidence``,
+``defective`` (1 if the score is above the threshold), ``unsure`` (1 if it lies in the band that the threshold may have)
+and, where the recipe compares patches, ``anomaly_map`` ``(n, h, w)``. Resizing to ``side`` stays outside, except in the
+SavedModel's endpoint for encoded images. An export is compared with the detector on images as it is written, and
+removed again if its scores differ by more than `TOLERANCE`.
 """
 
 import importlib

@@ -4,11 +4,13 @@ import tensorflow as tf
 
 
 def score(detector, shift=0.0):
-    """``images`` uint8 ``(n, h, w, 3)`` -> ``score``, ``confidence``, ``defective``; of patches ``anomaly_map``.
+    """``images`` uint8 ``(n, h, w, 3)`` -> ``score``, ``confidence``, ``defective``, ``unsure``; of patches
+    ``anomaly_map``.
 
     ``shift`` is taken off the score first.
     """
     threshold = detector.threshold
+    low, high = threshold.unsure or (threshold.value, threshold.value)
 
     def score(images):
         comparison = detector.compare(images)
@@ -17,6 +19,7 @@ def score(detector, shift=0.0):
             "score": score,
             "confidence": tf.sigmoid(tf.abs(score - threshold.value) / threshold.scale),
             "defective": tf.cast(score > threshold.value, tf.int32),
+            "unsure": tf.cast(tf.logical_and(score > low, score <= high), tf.int32),
         }
         return out if comparison.anomaly_map is None else {**out, "anomaly_map": comparison.anomaly_map}
 

@@ -7,6 +7,7 @@ import base64
 import datetime
 import json
 import math
+import shlex
 
 import cv2
 import jinja2
@@ -50,7 +51,9 @@ def write(path, detector, predictions, count, title="", threshold=None):
     data = {
         "items": items,
         "threshold": detector.threshold.value if threshold is None else float(threshold),
+        "unsure": detector.threshold.unsure if threshold is None else None,
         "scale": detector.threshold.scale,
+        "command": f"fsad threshold {shlex.quote(str(detector.folder or 'DETECTOR'))} --value=",
         "references": [_jpeg(image) for image in detector.fitted.thumbnails],
     }
     environment = jinja2.Environment(loader=jinja2.PackageLoader("fsad.report", ""), autoescape=True)

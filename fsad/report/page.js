@@ -14,8 +14,10 @@ const margin = (highest - lowest || 1) * 0.04, from = lowest < 0 ? lowest - marg
 let threshold = data.threshold, current = -1, visible = [], drawn = 0;
 
 const defective = item => item.score > threshold;
-const verdict = item => defective(item) ? "defective" : "good";
-const wrong = item => item.label !== undefined && defective(item) !== (item.label === 1);
+const band = () => threshold === data.threshold ? data.unsure : null;  // a threshold moved by hand has none
+const unsure = item => Boolean(band()) && item.score > band()[0] && item.score <= band()[1];
+const verdict = item => unsure(item) ? "unsure" : defective(item) ? "defective" : "good";
+const wrong = item => item.label !== undefined && !unsure(item) && defective(item) !== (item.label === 1);
 const confidence = item => 1 / (1 + Math.exp(-Math.abs(item.score - threshold) / data.scale));
 const digits = value => value.toPrecision(4);
 const floored = value => (Math.floor(100 * value) / 100).toFixed(2); // 1.00 would mean certainty
@@ -45,6 +47,10 @@ const xOf = score => (score - from) / (to - from) * W;
 let thresholdLine;
 function histogram() {
   const svg = draw("svg", {viewBox: `0 0 ${W} ${H + 34}`, role: "img", "aria-label": "Histogram of scores, with the threshold"});
+  if (data.unsure) {
+    const [low, high] = data.unsure.map(score => Math.min(W, Math.max(0, xOf(score))));
+    svg.append(draw("rect", {id: "band", x: low, y: 0, width: high - low, height: H, fill: "#e4e0f2"}));
+  }
   bins.forEach((bin, k) => {
     let top = H;
     bin.forEach((count, kind) => {
@@ -85,7 +91,7 @@ function histogram() {
   $("histogram").append(svg);
 }
 function colourBars() {
-  for (const bar of $("histogram").querySelectorAll("rect")) {
+  for (const bar of $("histogram").querySelectorAll("rect[data-bin]")) {
     const middle = from + (Number(bar.dataset.bin) + 0.5) / BINS * (to - from), kind = bar.dataset.kind;
     bar.setAttribute("fill", css((kind === "2" ? middle > threshold : kind === "1") ? "--bad" : "--good"));
   }
@@ -139,7 +145,8 @@ function frame(item) {
   return box;
 }
 function describe(button, item) {
-  button.classList.toggle("defective", defective(item));
+  button.classList.toggle("defective", verdict(item) === "defective");
+  button.classList.toggle("unsure", verdict(item) === "unsure");
   button.querySelector("b").textContent = verdict(item);
   button.querySelector(".confidence").textContent = `confidence ${floored(confidence(item))}`;
   button.querySelector(".mark").textContent = wrong(item) ? `labelled ${item.kind}` : "";
@@ -180,10 +187,12 @@ function set(value) {
   $("slider").value = 1000 * (threshold - from) / (to - from);
   $("slider").setAttribute("aria-valuetext", digits(threshold));
   $("moved").hidden = !moved;
-  $("flag").textContent = `--threshold=${Number(threshold.toPrecision(9))}`;
-  const count = scored.filter(defective).length;
-  $("n-defective").textContent = count;
-  $("n-good").textContent = scored.length - count;
+  $("flag").textContent = `${data.command}${Number(threshold.toPrecision(9))}`;
+  for (const name of ["defective", "good", "unsure"]) {
+    $(`n-${name}`).textContent = scored.filter(item => verdict(item) === name).length;
+  }
+  $("unsure-count").hidden = !band();
+  if ($("band")) $("band").style.visibility = band() ? "visible" : "hidden";
   colourBars();
   if (hasQuality) quality();
   if ($("by-verdict").value || $("by-wrong").checked) {
@@ -237,6 +246,13 @@ $("big").addEventListener("keydown", event => {
 });
 $("slider").addEventListener("input", event => set(from + event.target.value / 1000 * (to - from)));
 $("number").addEventListener("change", event => { if (Number.isFinite(event.target.valueAsNumber)) set(event.target.valueAsNumber); });
+$("copy").onclick = async () => {
+  try {
+    await navigator.clipboard.writeText($("flag").textContent);
+  } catch {  // a page opened from a file may not: select it instead
+    getSelection().selectAllChildren($("flag"));
+  }
+};
 $("reset").onclick = () => set(data.threshold);
 $("maps").onchange = event => $("gallery").classList.toggle("maps", event.target.checked);
 for (const id of ["by-verdict", "by-kind", "by-wrong"]) $(id).onchange = select;
@@ -247,6 +263,7 @@ if (hasLabels) {
     $("by-kind").append(make("option", {textContent: kind, value: kind}));
   $("wrongs").hidden = false;
 }
+if (data.unsure) $("by-verdict").append(make("option", {textContent: "unsure"}));
 if (!scored.some(item => item.map)) $("show-maps").hidden = true;
 if (unreadable.length) {
   $("errors").hidden = $("errors-count").hidden = false;
