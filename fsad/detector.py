@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import fsad
-from fsad import evaluation, fitting, inputs, recipes, scoring, siamese, storage, thresholds
+from fsad import evaluation, fitting, inputs, recipes, regions, scoring, siamese, storage, thresholds
 from fsad.backbones import own
 from fsad.explain import methods
 from fsad.export import runtime as runtimes
@@ -292,6 +292,9 @@ class Detector:
             anomaly_map = outputs.get("anomaly_map")
             if anomaly_map is None:
                 anomaly_map = methods.anomaly_map(self.fitted, self.methods[0], reading.resized)
+        limit, found = self.fitted.map_limit, None
+        if details and limit is not None:
+            found = regions.find(anomaly_map, reading.image.shape[:2], limit)
         return Prediction(
             reading.sample,
             score=score,
@@ -299,6 +302,7 @@ class Detector:
             confidence=float(self.threshold.confidence(score, threshold)),
             nearest=int(np.argmin(outputs["per_reference"])) // views,
             anomaly_map=anomaly_map,
+            regions=found,
             image=reading.image,
             signature=reading.signature,
         )

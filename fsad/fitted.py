@@ -38,6 +38,7 @@ class Fitted:
         references: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.embed_references`).
         threshold: a `fsad.thresholds.Threshold`.
         map_range: patch distances shown as 0 and 1, or None.
+        map_limit: the threshold of maps, above which their regions lie (`fsad.regions`), or None.
         training: a dict for each training image with ``name``, ``role`` (``"good"``, ``"defective"``), ``sha256``,
             ``part`` (its name, where a pattern or the layout tells it), ``reference`` (its number or None) and
             ``score`` (held out, or None).
@@ -53,6 +54,7 @@ class Fitted:
     references: np.ndarray
     threshold: thresholds.Threshold
     map_range: tuple | None
+    map_limit: float | None
     training: tuple
     thumbnails: np.ndarray
     signatures: np.ndarray

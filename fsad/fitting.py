@@ -12,7 +12,19 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from fsad import backbones, duplicates, input_size, inputs, recipes, scoring, siamese, thresholds, training, trend
+from fsad import (
+    backbones,
+    duplicates,
+    input_size,
+    inputs,
+    recipes,
+    regions,
+    scoring,
+    siamese,
+    thresholds,
+    training,
+    trend,
+)
 from fsad.files import sha256
 from fsad.fitted import Fitted, display_range
 from fsad.weights import WeightsError
@@ -241,10 +253,11 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
     if missing := int((~known & ~data.good).sum()):
         warnings.append(f"{missing} defective images have no held-out score: too few parts to train without them.")
     warnings += threshold.warnings
-    map_range = None
+    map_range = map_limit = None
     if maps is not None:
         # 0 is what half of a good image's patches stay under.
         map_range = display_range(float(np.median(maps[known & data.good])), threshold.value)
+        map_limit = regions.limit(maps[known & data.good])
     for k, record in enumerate(data.records):
         record["score"] = float(scores[k]) if known[k] else None
         record["reference"] = int(np.flatnonzero(chosen == k)[0]) if k in chosen else None
@@ -260,6 +273,7 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
         references=references,
         threshold=threshold,
         map_range=map_range,
+        map_limit=map_limit,
         training=tuple(data.records),
         thumbnails=thumbnails,
         signatures=data.signatures,

@@ -15,7 +15,8 @@ class Prediction:
     anomalous; ``verdict``: ``"good"``, ``"defective"`` or, if the threshold has a band, ``"unsure"``; ``confidence`` of
     the verdict in [0.5, 1]; ``nearest``: number of the nearest reference; ``anomaly_map``: float32 ``(h, w)``, where
     the image differs; ``error``: why the image could not be scored, and then all of these are None. With details, while
-    streaming: ``image``, uint8 RGB at full size, and ``signature``, by which near-duplicates are recognised.
+    streaming: ``regions``, a tuple of `fsad.regions.Region`, None where the recipe's maps have no scale; ``image``, uint8
+    RGB at full size, and ``signature``, by which near-duplicates are recognised.
     """
 
     sample: Sample
@@ -24,6 +25,7 @@ class Prediction:
     confidence: float | None = None
     nearest: int | None = None
     anomaly_map: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    regions: tuple | None = None
     error: str | None = None
     image: np.ndarray | None = dataclasses.field(default=None, repr=False)
     signature: np.ndarray | None = dataclasses.field(default=None, repr=False)

@@ -7,42 +7,71 @@ import contextlib
 import csv
 import json
 import sys
+from pathlib import Path
 
 from fsad.commands import shared
 
 COLUMNS = ("path", "score", "verdict", "confidence", "error")
+MORE = ("regions", "area", "box")  # with regions: how many, pixels of all, left top width height of the first
 
 
 def add_arguments(parser):
     shared.add_paths(parser)
     parser.add_argument("--csv", metavar="FILE", help="also write the lines to this file")
     parser.add_argument("--jsonl", metavar="FILE", help="also write them to this file as JSON, one object per line")
+    parser.add_argument(
+        "--regions", action="store_true", help="add the defective regions: three columns, and all of them in --jsonl"
+    )
+    parser.add_argument("--min_area", type=int, default=0, metavar="N", help="leave out regions of fewer pixels")
+    parser.add_argument("--coco", metavar="FILE", help="write the regions to this file in the style of COCO")
+    parser.add_argument("--maps", metavar="FOLDER", help="write anomaly maps at full size, 16-bit PNG, to this folder")
     shared.add_scoring(parser)
 
 
 def run(options):
     from fsad import inputs
 
-    for path in filter(None, (options.csv, options.jsonl)):
+    for path in filter(None, (options.csv, options.jsonl, options.coco)):
         shared.check_output(path)
+    if options.maps:
+        shared.check_output(Path(options.maps) / "map.png")
     samples = inputs.find(options.inputs)
     detector = shared.load_for(samples, options)
-    failed, verdicts = 0, []
+    from fsad import regions
+
+    details = bool(options.regions or options.coco or options.maps)
+    if details and detector.fitted.map_limit is None:
+        raise ValueError(
+            f"Expected a detector whose anomaly maps have a scale, of the recipe patches, for regions and maps. "
+            f"Received: the recipe {detector.recipe}"
+        )
+    failed, verdicts, coco = 0, [], regions.Coco()
+    columns = (*COLUMNS, *(MORE if options.regions else ()))
     with contextlib.ExitStack() as stack:
         files = [sys.stdout, *([stack.enter_context(_partial(options.csv))] if options.csv else [])]
         tables = [csv.writer(file, lineterminator="\n") for file in files]
         objects = stack.enter_context(_partial(options.jsonl)) if options.jsonl else None
         for table in tables:
-            table.writerow(COLUMNS)
-        for prediction in detector.stream(samples, options.threshold):
+            table.writerow(columns)
+        for prediction in detector.stream(samples, options.threshold, details):
             row = _row(prediction)
+            found = [region for region in prediction.regions or () if region.area >= options.min_area]
+            more = {"regions": [regions.as_json(region) for region in found]} if options.regions else {}
             for table in tables:
-                table.writerow(["" if value is None else value for value in row.values()])
+                values = [*row.values(), *(_summary(prediction, found) if options.regions else ())]
+                table.writerow(["" if value is None else value for value in values])
             if objects:
-                objects.write(json.dumps(row) + "\n")
+                objects.write(json.dumps({**row, **more}) + "\n")
+            if prediction.image is not None:
+                size = prediction.image.shape[:2]
+                coco.add(prediction.name, size, found)
+                if options.maps:
+                    _write_map(options.maps, detector, prediction)
             sys.stdout.flush()
             failed += prediction.error is not None
             verdicts.append(prediction.verdict)
+    if options.coco:
+        coco.write(options.coco)
     shared.question(verdicts)
     return int(failed > 0)
 
@@ -52,6 +81,24 @@ def _row(prediction):
     values = (prediction.name, prediction.score, prediction.verdict, prediction.confidence, prediction.error)
     rounded = (float(f"{value:.6g}") if isinstance(value, float) else value for value in values)
     return dict(zip(COLUMNS, rounded, strict=True))
+
+
+def _summary(prediction, found):
+    """The values of `MORE`."""
+    if prediction.error:
+        return None, None, None
+    box = " ".join(map(str, found[0].box)) if found else None
+    return len(found), sum(region.area for region in found), box
+
+
+def _write_map(folder, detector, prediction):
+    """Below the folder by the path of the image, since names repeat from folder to folder."""
+    from fsad import regions
+
+    source = prediction.sample.path
+    parts = [part for part in source.parts if part not in (source.anchor, "..")]
+    path = Path(folder, *parts[:-1], f"{source.name}.png")
+    regions.write_map(path, prediction.anomaly_map, prediction.image.shape[:2], detector.fitted.map_range)
 
 
 @contextlib.contextmanager
