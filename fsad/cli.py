@@ -11,7 +11,20 @@ from absl.flags import argparse_flags
 
 from fsad.files import FsadError
 
-VERBS = ("draw", "check", "fit", "score", "inspect", "explain", "evaluate", "export", "threshold", "info", "weights")
+VERBS = (
+    "draw",
+    "check",
+    "fit",
+    "score",
+    "inspect",
+    "explain",
+    "evaluate",
+    "export",
+    "threshold",
+    "learn",
+    "info",
+    "weights",
+)
 SUMMARY = "Detects defective parts from a few reference images, with a confidence and an anomaly map."
 
 

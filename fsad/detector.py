@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import fsad
-from fsad import evaluation, fitting, inputs, recipes, regions, scoring, siamese, storage, thresholds
+from fsad import evaluation, fitting, inputs, learning, recipes, regions, scoring, siamese, storage, thresholds
 from fsad.backbones import own
 from fsad.explain import methods
 from fsad.export import runtime as runtimes
@@ -81,7 +81,7 @@ class Detector:
         shown = [repr(self.recipe)] + ([f"backbone={backbone!r}"] if backbone else [])
         if self.fitted is None:
             return f"Detector({', '.join(shown)}, not fitted)"
-        shown += [f"weights={self.fitted.weights!r}", f"references={len(self.fitted.thumbnails)}"]
+        shown += [f"weights={self.fitted.weights!r}", f"references={len(self.fitted.references) // self.fitted.views}"]
         return f"Detector({', '.join(shown)}, threshold={self.threshold.value:.4g}, runtime={self.runtime!r})"
 
     def fit(self, good, defect=None, progress: bool = True) -> "Detector":
@@ -105,6 +105,23 @@ class Detector:
         self.fitted = fitting.fit(self.recipe, self.settings, self.options, good, defect, progress)
         self._use_tensorflow()
         return self
+
+    def learn(self, good=None, defect=None, by: str | None = None, progress: bool = True) -> dict:
+        """Learns from its mistakes: ``good``, false alarms, and ``defect``, missed parts; see `fsad.learning.learn`.
+
+        Returns:
+            The entry of the journal.
+        """
+        self._known()
+        self.fitted = learning.learn(self, good, defect, by, progress)
+        self._use_tensorflow()
+        return self.fitted.journal[-1]
+
+    def undo(self, progress: bool = True) -> None:
+        """Forgets what it learned last."""
+        self._known()
+        self.fitted = learning.undo(self, progress)
+        self._use_tensorflow()
 
     @property
     def threshold(self) -> thresholds.Threshold:
@@ -286,7 +303,7 @@ class Detector:
         self._scorer, self.runtime = None, "tensorflow"
 
     def _prediction(self, reading, outputs, threshold, details):
-        score, views = float(outputs["score"]), len(self.fitted.references) // len(self.fitted.thumbnails)
+        score, views = float(outputs["score"]), self.fitted.views
         anomaly_map = None
         if details:
             anomaly_map = outputs.get("anomaly_map")

@@ -1,12 +1,16 @@
 """What a detector knows once it is fitted, and how it is packed into a folder."""
 
 import dataclasses
+import functools
 
+import cv2
 import keras
 import numpy as np
 
 from fsad import thresholds
 from fsad.backbones import own
+
+THUMBNAIL = 160  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +24,10 @@ class Options:
     seed: int = 0
     precision: str | None = None
     group_pattern: str | None = None
+
+
+def _is_reference(record):
+    return record["reference"] is not None
 
 
 def display_range(low, threshold):
@@ -40,12 +48,15 @@ class Fitted:
         map_range: patch distances shown as 0 and 1, or None.
         map_limit: the threshold of maps, above which their regions lie (`fsad.regions`), or None.
         training: a dict for each training image with ``name``, ``role`` (``"good"``, ``"defective"``), ``sha256``,
-            ``part`` (its name, where a pattern or the layout tells it), ``reference`` (its number or None) and
-            ``score`` (held out, or None).
-        thumbnails: uint8 ``(r, h, w, 3)``, the longer side 160 pixels.
+            ``part`` (its name, where a pattern or the layout tells it), ``reference`` (its number or None), ``score``
+            (held out, or None), ``image`` (its row in ``images``, or None) and, of what was learned later,
+            ``learned``, the number of its entry in the journal, from 1 on.
+        images: uint8 ``(s, height, width, 3)``, training images as the network takes them, by which the detector
+            learns on and is checked without the files.
         signatures: ``(t, 64, 64)`` of the training images, by which other photographs of the same parts are recognised.
         warnings: what a user should know.
         settings: those that the network was built with, a dict.
+        journal: a dict for each time the detector learned (`fsad.learning`).
     """
 
     model: keras.Model
@@ -56,10 +67,25 @@ class Fitted:
     map_range: tuple | None
     map_limit: float | None
     training: tuple
-    thumbnails: np.ndarray
+    images: np.ndarray
     signatures: np.ndarray
     warnings: tuple
     settings: dict
+    journal: tuple = ()
+
+    @functools.cached_property
+    def thumbnails(self):
+        """The reference images, uint8 ``(r, h, w, 3)``, the longer side at most `THUMBNAIL` pixels."""
+        rows = [r["image"] for r in sorted(filter(_is_reference, self.training), key=lambda r: r["reference"])]
+        height, width = self.images.shape[1:3]
+        scale = min(1, THUMBNAIL / max(height, width))
+        size = max(1, round(scale * width)), max(1, round(scale * height))
+        return np.stack([cv2.resize(self.images[row], size, interpolation=cv2.INTER_AREA) for row in rows])
+
+    @property
+    def views(self):
+        """How many views of each reference image the references hold."""
+        return len(self.references) // sum(map(_is_reference, self.training))
 
     def with_threshold(self, threshold):
         """The same with another threshold, and the warnings that come with it."""

@@ -7,7 +7,6 @@ import inspect
 import logging
 from typing import NamedTuple
 
-import cv2
 import keras
 import numpy as np
 from tqdm import tqdm
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 
 MAX_IMAGES = 400  # of a role that are read; more of them would fill the memory and move the threshold little
 CHANGED = 0.01  # p-value up to which the first and the last images are said to differ
-THUMBNAIL = 160  # pixels of the longer side of the references kept for reports
+MAX_STORED = 2**28  # bytes of training images that a detector keeps
 ROLES = ("good", "defective")
 # What is built if ImageNet weights are unavailable, in turn. Untrained random features are uninformative.
 FALLBACKS = {"patches": [{"backbone": name, "layers": None} for name in ("efficientnet_lite0", "filter_bank")]}
@@ -80,6 +79,11 @@ def fit(name, settings, options, good, defect=None, progress=True):
     is_good = np.array([record["role"] == "good" for record in records])
     groups = group(recipe, options, records, images, signatures, is_good, warnings)
     data = Training(records, images, signatures, is_good, groups)
+    return fit_to(recipe, settings, options, data, rng, warnings, progress)
+
+
+def fit_to(recipe, settings, options, data, rng, warnings, progress=True):
+    """Fits a recipe to images that are read and grouped; a `fsad.fitted.Fitted`."""
     if recipe.trained:
         references, chosen, held_out = train(recipe, settings, options, data, rng, progress)
     else:
@@ -195,7 +199,7 @@ def group(recipe, options, records, images, signatures, is_good, warnings):
 
 def embed(recipe, options, data, rng, warnings, progress):
     """References of a recipe that is not trained, their rows, and held-out ``(scores, maps)``."""
-    chosen = np.sort(rng.permutation(np.flatnonzero(data.good))[: options.max_references])
+    chosen = _references(data, options.max_references, rng)
     recipe.adapt(recipe.model, data.images[chosen])
     embeddings = _embed(recipe.model, data.images, progress)
     references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
@@ -208,6 +212,23 @@ def embed(recipe, options, data, rng, warnings, progress):
     scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
     layer, _ = siamese.distance_layer(recipe.model)
     return references, chosen, (scores, np.asarray(layer.anomaly_map(maps)))
+
+
+def _references(data, most, rng):
+    """Rows of the good images that become references: what was learned first, its near-duplicates last."""
+    order = rng.permutation(np.flatnonzero(data.good))
+    learned = np.array(["learned" in record for record in data.records])
+    repeated = np.isin(data.groups, data.groups[learned & data.good])
+    rank = np.where(learned, 0, np.where(repeated, 2, 1))[order]
+    return np.sort(order[np.argsort(rank, kind="stable")][:most])
+
+
+def _stored(data, chosen):
+    """Rows of the images that the detector keeps: all, or else the references and as many others as there is room for,
+    defective ones first."""
+    room = max(len(chosen), MAX_STORED // data.images[0].nbytes)
+    rank = np.where(np.isin(np.arange(len(data.images)), chosen), 0, np.where(data.good, 2, 1))
+    return np.sort(np.argsort(rank, kind="stable")[:room])
 
 
 def _changed(recipe, embeddings, references, groups):
@@ -261,9 +282,9 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
     for k, record in enumerate(data.records):
         record["score"] = float(scores[k]) if known[k] else None
         record["reference"] = int(np.flatnonzero(chosen == k)[0]) if k in chosen else None
-    scale = min(1, THUMBNAIL / max(recipe.size))
-    size = [max(1, round(scale * value)) for value in recipe.size[::-1]]
-    thumbnails = np.stack([cv2.resize(data.images[k], size, interpolation=cv2.INTER_AREA) for k in chosen])
+    stored = _stored(data, chosen)
+    for k, record in enumerate(data.records):
+        record["image"] = int(np.flatnonzero(stored == k)[0]) if k in stored else None
     for text in warnings:
         log.warning(text)
     return Fitted(
@@ -275,7 +296,7 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
         map_range=map_range,
         map_limit=map_limit,
         training=tuple(data.records),
-        thumbnails=thumbnails,
+        images=data.images[stored],
         signatures=data.signatures,
         warnings=tuple(warnings),
         settings=settings,

@@ -15,8 +15,8 @@ class Prediction:
     anomalous; ``verdict``: ``"good"``, ``"defective"`` or, if the threshold has a band, ``"unsure"``; ``confidence`` of
     the verdict in [0.5, 1]; ``nearest``: number of the nearest reference; ``anomaly_map``: float32 ``(h, w)``, where
     the image differs; ``error``: why the image could not be scored, and then all of these are None. With details, while
-    streaming: ``regions``, a tuple of `fsad.regions.Region`, None where the recipe's maps have no scale; ``image``, uint8
-    RGB at full size, and ``signature``, by which near-duplicates are recognised.
+    streaming: ``regions``, a tuple of `fsad.regions.Region`, None where the maps of a recipe have no scale;
+    ``image``, uint8 RGB at full size, and ``signature``, by which near-duplicates are recognised.
     """
 
     sample: Sample

@@ -138,6 +138,24 @@ def test_the_threshold_is_shown_and_set(detector, parts, tmp_path, capsys):
     assert "Expected one of --value" in capsys.readouterr().err
 
 
+def test_learns_corrections_shows_the_journal_and_forgets(detector, parts, tmp_path, capsys):
+    folder = str(shutil.copytree(detector, tmp_path / "mine"))
+    assert cli.main(["learn", folder, "--journal"]) == 0
+    assert "Nothing was learned yet." in capsys.readouterr().out
+    table = tmp_path / "corrections.csv"
+    missed, alarm = parts / "test" / "hole" / "001.png", parts / "test" / "color" / "001.png"
+    table.write_text(f"path,decision\n{missed},missed\n{alarm},false alarm\n")
+    assert cli.main(["learn", folder, f"--from={table}", "--by=Ada"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{missed}: defective, score " in shown and f"{alarm}: good, score " in shown and "by Ada" in shown
+    assert cli.main(["learn", folder, "--undo"]) == 0 and "Forgotten: " in capsys.readouterr().out
+    assert fsad.load(folder).fitted.journal == ()
+    assert cli.main(["learn", folder, "--undo"]) == 2 and "empty journal" in capsys.readouterr().err
+    table.write_text(f"path,decision\n{missed},wrong\n")
+    assert cli.main(["learn", folder, f"--from={table}"]) == 2
+    assert "line 2: expected a decision among false alarm, missed. Received: 'wrong'" in capsys.readouterr().err
+
+
 def test_draw(tmp_path, capsys):
     assert cli.main(["draw", f"{tmp_path}/set", "--good=4", "--defective=1"]) == 0
     assert len(list(tmp_path.glob("set/*/*/*.png"))) == 4 + 7 + 7

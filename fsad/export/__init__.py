@@ -32,8 +32,8 @@ def export(detector, format, path, given=None, int8=False):
         detector: a fitted `fsad.Detector`.
         format: one of `FORMATS`.
         path: a folder for ``saved_model``, else a file: ``.onnx``, ``.xml`` (with a ``.bin`` beside it), ``.tflite``.
-        given: images to calibrate and check on (`fsad.inputs.find`); the detector's training
-            images, read from where they were, or else small copies of the references, if None.
+        given: images to calibrate and check on (`fsad.inputs.find`); the training images that the detector holds if
+            None.
         int8: for ``litert``: 8-bit weights and activations, calibrated on the images. Its scores differ
             by design; the difference is reported, not refused.
 
@@ -86,14 +86,9 @@ def _writer(format):
 
 def images_of(detector, given=None):
     """``(what, uint8 (n, height, width, 3))`` to check on, at most `MAX_IMAGES`; ``given`` as in `export`."""
-    if given is None:
-        what = "training images"
-        paths = [Path(record["name"]) for record in detector.fitted.training]
-        samples = inputs.find([path for path in paths if path.is_file()])
-    else:
-        what, samples = "given images", inputs.find(given)
-    rows = np.linspace(0, len(samples) - 1, min(len(samples), MAX_IMAGES)).astype(int) if samples else []
-    if len(rows):
-        return what, np.stack([resize(samples[k].read(), detector.size) for k in np.unique(rows)])
-    small = [resize(image, detector.size) for image in detector.fitted.thumbnails]
-    return "small copies of the references (the training images are gone)", np.stack(small)
+    samples = None if given is None else inputs.find(given)
+    count = len(detector.fitted.images if samples is None else samples)
+    rows = np.unique(np.linspace(0, count - 1, min(count, MAX_IMAGES)).astype(int))
+    if samples is None:
+        return "training images", detector.fitted.images[rows]
+    return "given images", np.stack([resize(samples[k].read(), detector.size) for k in rows])
