@@ -3,6 +3,7 @@ import dataclasses
 import json
 import re
 import shutil
+import urllib.parse
 from pathlib import Path
 
 import numpy as np
@@ -121,15 +122,42 @@ def test_filters_and_keyboard(fitted, parts, tmp_path, browser):
     assert ask("document.querySelector('#big-ref').naturalWidth") == 96
     browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert ask("document.getElementById('big-name').textContent") != before
-    on = ask("document.getElementById('big').classList.contains('on')")
-    browser.switch_to.active_element.send_keys("m")
-    assert ask("document.getElementById('big').classList.contains('on')") != on
+    width = ask("document.querySelector('#big-frame img').clientWidth")
+    browser.switch_to.active_element.send_keys("z")
+    ask("new Promise(done => setTimeout(done, 100))")
+    assert ask("document.querySelector('#big-frame img').clientWidth") > 2 * width
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not ask("document.getElementById('big').open")
     slider = browser.find_element("id", "slider")
     value = ask("threshold")
     slider.send_keys(Keys.ARROW_RIGHT)
     assert ask("threshold") > value
+
+
+def test_decisions_become_a_table_of_corrections(fitted, parts, tmp_path, browser):
+    good, bad = parts / "test" / "good" / "003.png", parts / "test" / "hole" / "001.png"
+    predictions = {p.name: p for p in write(fitted, [good, bad], tmp_path / "r.html", threshold=-9)}
+    ask = opened(browser, tmp_path / "r.html")
+    ask("open(visible.findIndex(item => item.name === arguments[0]))", str(good))
+    assert browser.find_element("id", "file").get_attribute("href") == good.as_uri()
+    assert not browser.find_element("id", "missed").is_displayed()
+    browser.find_element("id", "false-alarm").click()
+    href = browser.find_element("id", "download").get_attribute("href")
+    assert urllib.parse.unquote(href).endswith(f'path,decision\n"{good}",false alarm\n')
+    assert "marked: false alarm" in ask("document.getElementById('gallery').textContent")
+    assert len(predictions) == 2 and len(ask("document.querySelectorAll('.worst')")) == 2
+
+
+def test_outlines_of_regions_and_of_known_defects(fitted, parts, tmp_path, browser):
+    write(fitted, parts / "test", tmp_path / "r.html")
+    items = data(tmp_path / "r.html")["items"]
+    assert all(len(item["known"]) > 0 for item in items if item["kind"] == "hole")
+    assert all(not item["known"] for item in items if item["kind"] == "good")
+    assert any(item["regions"] for item in items)
+    values = [value for item in items for outline in item["regions"] + item["known"] for value in outline]
+    assert min(values) >= 0 and max(values) <= 1000
+    opened(browser, tmp_path / "r.html")
+    assert len(browser.find_elements("css selector", "#gallery .known")) >= 2
 
 
 def test_two_thousand_images_do_not_freeze_it(fitted, parts, tmp_path, browser):

@@ -71,7 +71,7 @@ def list_images(folder, layout):
         if layout == "magnetic tile" and path.suffix.lower() == ".png":
             skipped.append((path, "a mask without its .jpg image"))
             continue
-        mask = _mask(folder, path, kind, masks) if label or layout == "classes" else None
+        mask = None if label == 0 and layout != "classes" else _mask(folder, path, kind, masks)
         samples.append(Sample(path, label, kind, mask, folder=folder))
     for path, inner in sorted(other):
         if _label(layout, inner, classes)[0] is not None:
@@ -106,7 +106,11 @@ def _mask(folder, path, kind, masks):
     if beside != path and beside in masks:
         return beside
     places = (folder / name / str(kind) / f"{path.stem}_mask.png" for name in ("ground_truth", "masks"))
-    return next((place for place in places if place in masks), None)
+    if found := next((place for place in places if place in masks), None):
+        return found
+    # Of MVTec AD also where test/ or test/<defect>/ is named, and ground_truth/ lies outside.
+    outside = path.parent.parent.parent / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
+    return outside if path.parent.parent.name == "test" and outside.is_file() else None
 
 
 def _files(folder):

@@ -7,7 +7,10 @@ import base64
 import datetime
 import json
 import math
+import os
 import shlex
+import urllib.parse
+from pathlib import Path
 
 import cv2
 import jinja2
@@ -17,6 +20,7 @@ import numpy as np
 from fsad import evaluation
 from fsad.explain import overlay
 from fsad.files import atomic_file
+from fsad.images import ImageError, read_mask
 
 MANY = 200  # images; with more of them smaller copies are embedded
 
@@ -39,7 +43,7 @@ def write(path, detector, predictions, count, title="", threshold=None):
     side = 384 if count <= MANY else 192
     items, bare, labelled = [], [], []
     for prediction in predictions:
-        items.append(_item(detector, prediction, side))
+        items.append(_item(detector, prediction, side, path))
         bare.append(prediction.bare())
         if prediction.sample.label is not None and not prediction.error:
             labelled.append((items[-1], prediction.sample, prediction.signature))
@@ -71,8 +75,11 @@ def write(path, detector, predictions, count, title="", threshold=None):
     return bare
 
 
-def _item(detector, prediction, side):
+def _item(detector, prediction, side, page):
     item = {"name": prediction.name}
+    if prediction.sample.path is not None:  # as seen from the page, wherever that is opened
+        there, here = prediction.sample.path.absolute(), Path(page).absolute().parent
+        item["href"] = urllib.parse.quote(os.path.relpath(there, here).replace(os.sep, "/"), errors="surrogateescape")
     if prediction.sample.label is not None:
         item |= {"label": prediction.sample.label, "kind": prediction.sample.kind}
     if prediction.error:
@@ -84,7 +91,27 @@ def _item(detector, prediction, side):
     item |= {"score": prediction.score, "nearest": prediction.nearest, "image": _jpeg(small)}
     if prediction.anomaly_map is not None:
         item["map"] = _layer(detector.display_map(prediction))
+    item["regions"] = [_outline(region.contour, width, height) for region in prediction.regions or ()]
+    item["known"] = _known(prediction.sample.mask)
     return item
+
+
+def _outline(points, width, height):
+    """Points of an image in thousandths of its sides, flat."""
+    values = np.asarray(points, float) / (width, height) * 1000
+    return np.clip(np.round(values), 0, 1000).astype(int).ravel().tolist()
+
+
+def _known(path):
+    """Outlines of a known defect, by the file of its mask; none if that cannot be read."""
+    if path is None:
+        return []
+    try:
+        mask = read_mask(path).astype(np.uint8)
+    except ImageError:
+        return []
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [_outline(outline.reshape(-1, 2) + 0.5, mask.shape[1], mask.shape[0]) for outline in outlines]
 
 
 def _layer(anomaly_map, side=48):

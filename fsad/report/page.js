@@ -11,7 +11,7 @@ const hasQuality = positives > 0 && negatives > 0;
 const scores = scored.map(item => item.score);
 const highest = Math.max(data.threshold, ...scores.slice(0, 1)), lowest = Math.min(data.threshold, ...scores.slice(-1));
 const margin = (highest - lowest || 1) * 0.04, from = lowest < 0 ? lowest - margin : Math.max(0, lowest - margin), to = highest + margin;
-let threshold = data.threshold, current = -1, visible = [], drawn = 0;
+let threshold = data.threshold, current = -1, visible = [], drawn = 0, zoomed = false;
 
 const defective = item => item.score > threshold;
 const band = () => threshold === data.threshold ? data.unsure : null;  // a threshold moved by hand has none
@@ -35,8 +35,12 @@ function draw(tag, attributes, ...children) {
 }
 const css = name => getComputedStyle(document.documentElement).getPropertyValue(name);
 
+// What a person decides: by the name of the file, "false alarm" or "missed".
+const decisions = new Map();
+
 // Histogram: bars are coloured by label if labelled, else by the side of the threshold.
-const BINS = 48, W = 600, H = 170;
+$("quality").hidden = !hasQuality;  // before the width is asked for
+const BINS = 48, W = Math.max(280, $("histogram").clientWidth), H = W > 500 ? 260 : 170;  // text keeps its size
 const bins = Array.from({length: BINS}, () => [0, 0, 0]);
 for (const item of scored) {
   const bin = Math.max(0, Math.min(BINS - 1, Math.floor((item.score - from) / (to - from) * BINS)));
@@ -55,7 +59,7 @@ function histogram() {
     let top = H;
     bin.forEach((count, kind) => {
       if (!count) return;
-      const height = count / tallest * (H - 12);
+      const height = count / tallest * (H - 28);  // the legend is above
       top -= height;
       const bar = draw("rect", {x: k * W / BINS + 0.5, width: W / BINS - 1, y: top, height, "data-bin": k, "data-kind": kind});
       bar.append(draw("title", {}, document.createTextNode(`${count} image${count === 1 ? "" : "s"}`)));
@@ -69,15 +73,14 @@ function histogram() {
     text.textContent = (from + k / 4 * (to - from)).toPrecision(3);
     svg.append(text);
   }
-  if (hasLabels) {
-    const legend = draw("text", {x: W, y: 14, "text-anchor": "end", "font-size": 13});
-    for (const [text, fill] of [["■ labelled good  ", css("--good")], ["■ labelled defective", css("--bad")]]) {
-      const span = draw("tspan", {fill});
-      span.textContent = text;
-      legend.append(span);
-    }
-    svg.append(legend);
+  const legend = draw("text", {x: W, y: 14, "text-anchor": "end", "font-size": 13});
+  const word = hasLabels ? "labelled" : "classified as";
+  for (const [text, fill] of [[`■ ${word} good  `, css("--good")], [`■ ${word} defective`, css("--bad")]]) {
+    const span = draw("tspan", {fill});
+    span.textContent = text;
+    legend.append(span);
   }
+  svg.append(legend);
   thresholdLine = draw("line", {y1: 0, y2: H, stroke: css("--ink"), "stroke-width": 2, "stroke-dasharray": "5 3"});
   svg.append(thresholdLine);
   const move = event => {
@@ -139,9 +142,19 @@ function quality() {
 }
 
 // Gallery: cards are added a screenful at a time, so thousands of images do not freeze the page.
-function frame(item) {
+function frame(item, {map = true, contours = true} = {}) {
   const box = make("span", {className: "frame"}, make("img", {src: item.image, alt: "", decoding: "async"}));
-  if (item.map) box.append(make("img", {src: item.map, alt: "", className: "map"}));
+  if (item.map && map) box.append(make("img", {src: item.map, alt: "", className: "map"}));
+  if (contours && item.regions.length + item.known.length) {
+    const svg = draw("svg", {viewBox: "0 0 1000 1000", preserveAspectRatio: "none", class: "contours"});
+    for (const [kind, outlines] of [["known", item.known], ["region", item.regions]]) {
+      for (const outline of outlines) {
+        const points = outline.map((value, k) => value + (k % 2 ? " " : ",")).join("");
+        svg.append(draw("polygon", {points, class: "halo"}), draw("polygon", {points, class: kind}));
+      }
+    }
+    box.append(svg);
+  }
   return box;
 }
 function describe(button, item) {
@@ -149,7 +162,8 @@ function describe(button, item) {
   button.classList.toggle("unsure", verdict(item) === "unsure");
   button.querySelector("b").textContent = verdict(item);
   button.querySelector(".confidence").textContent = `confidence ${floored(confidence(item))}`;
-  button.querySelector(".mark").textContent = wrong(item) ? `labelled ${item.kind}` : "";
+  const decision = decisions.get(item.name);
+  button.querySelector(".mark").textContent = decision ? `marked: ${decision}` : wrong(item) ? `labelled ${item.kind}` : "";
   button.setAttribute("aria-label", `${item.name}: ${verdict(item)}, score ${digits(item.score)}`);
 }
 function card(item, position) {
@@ -203,6 +217,41 @@ function set(value) {
   }
 }
 
+// The worst parts, at the top.
+function worst() {
+  scored.slice(0, 8).forEach(item => {
+    const button = make("button", {className: "worst", title: item.name}, frame(item, {map: false}),
+      make("span", {textContent: digits(item.score)}));
+    button.setAttribute("aria-label", `${item.name}, score ${digits(item.score)}`);
+    button.addEventListener("click", () => {
+      let position = visible.indexOf(item);
+      if (position < 0) {  // hidden by a filter
+        $("by-verdict").value = $("by-kind").value = "";
+        $("by-wrong").checked = false;
+        select();
+        position = visible.indexOf(item);
+      }
+      open(position);
+    });
+    $("worst").append(button);
+  });
+}
+
+// Decisions: what the detector got wrong, for `fsad learn --from`.
+function decide(decision) {
+  const item = visible[current];
+  if (decisions.get(item.name) === decision) decisions.delete(item.name);
+  else decisions.set(item.name, decision);
+  const quoted = text => `"${text.replaceAll('"', '""')}"`;
+  const lines = [...decisions].map(([name, what]) => `${quoted(name)},${what}`);
+  $("decisions").hidden = !decisions.size;
+  $("n-decisions").textContent = decisions.size;
+  $("download").href = "data:text/csv;charset=utf-8," + encodeURIComponent(["path,decision", ...lines, ""].join("\n"));
+  const button = $("gallery").children[current];
+  if (button) describe(button, item);
+  open(current);
+}
+
 // The dialog with one image, large.
 function open(position) {
   const item = visible[position];
@@ -211,38 +260,51 @@ function open(position) {
   $("big-name").textContent = item.name;
   $("big-text").textContent = `${verdict(item)}, confidence ${floored(confidence(item))}, score ${digits(item.score)}`
     + ` (threshold ${digits(threshold)})` + (item.kind ? `; labelled ${item.kind}` : "");
-  $("big-frame").replaceChildren(...frame(item).children);
+  $("big-frame").replaceChildren(...frame(item, {map: false}).children);
+  $("big-map").replaceChildren(...(item.map ? frame(item, {contours: false}).children : []));
+  $("map-figure").hidden = !item.map;
   const shown = $("big-frame").firstChild;
-  shown.decode().then(() => {  // as large as fits, aspect ratio unchanged
-    const scale = Math.min(520 / shown.naturalWidth, 0.6 * innerHeight / shown.naturalHeight, (innerWidth - 90) / shown.naturalWidth);
-    shown.style.width = `${scale * shown.naturalWidth}px`;
+  shown.decode().then(() => {  // as large as fits, aspect ratio unchanged; the three of one height
+    const room = Math.min(1320, innerWidth - 90), wide = room > 760;
+    const across = wide ? (room - 36) / (item.map ? 3 : 2) : room;
+    const scale = Math.min(across / shown.naturalWidth, 0.56 * innerHeight / shown.naturalHeight) * (zoomed ? 2.5 : 1);
+    for (const image of [shown, $("big-map").firstChild, $("big-ref")]) if (image) image.style.width = `${scale * shown.naturalWidth}px`;
   });
+  $("file").hidden = !item.href;
+  if (item.href) $("file").href = item.href;
+  $("false-alarm").hidden = verdict(item) === "good";
+  $("missed").hidden = verdict(item) === "defective";
+  for (const [id, decision] of [["false-alarm", "false alarm"], ["missed", "missed"]])
+    $(id).setAttribute("aria-pressed", decisions.get(item.name) === decision);
   $("big-ref").src = data.references[item.nearest];
   $("previous").disabled = position === 0;
   $("next").disabled = position === visible.length - 1;
   if (!$("big").open) {
-    $("big").classList.toggle("on", Boolean(item.map));
     $("big").showModal();
   }
-  $("big-caption").textContent = $("big").classList.contains("on") ? "Image with anomaly map" : "Image";
+  const drawn = [...(item.regions.length ? ["regions found"] : []), ...(item.known.length ? ["known defect (dashed)"] : [])];
+  $("big-caption").textContent = drawn.length ? `Image, ${drawn.join(", ")}` : "Image";
 }
 function step(by) {
   if (current + by >= drawn) more();
   open(Math.min(visible.length - 1, Math.max(0, current + by)));
 }
-function toggle() {
-  $("big").classList.toggle("on");
+function zoom() {
+  zoomed = !zoomed;
+  $("zoom").textContent = zoomed ? "Zoom out (Z)" : "Zoom in (Z)";
   open(current);
 }
 $("previous").onclick = () => step(-1);
 $("next").onclick = () => step(1);
-$("toggle").onclick = toggle;
+$("zoom").onclick = $("big-frame").onclick = $("big-map").onclick = zoom;
+$("false-alarm").onclick = () => decide("false alarm");
+$("missed").onclick = () => decide("missed");
 $("close").onclick = () => $("big").close();
 $("big").addEventListener("close", () => $("gallery").children[current]?.focus());
 $("big").addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") step(-1);
   else if (event.key === "ArrowRight") step(1);
-  else if (event.key.toLowerCase() === "m") toggle();
+  else if (event.key.toLowerCase() === "z") zoom();
 });
 $("slider").addEventListener("input", event => set(from + event.target.value / 1000 * (to - from)));
 $("number").addEventListener("change", event => { if (Number.isFinite(event.target.valueAsNumber)) set(event.target.valueAsNumber); });
@@ -274,6 +336,7 @@ const used = scored.filter(item => item.used).length;
 $("used").hidden = !used;
 $("used").textContent = `Excludes ${used} image${used === 1 ? "" : "s"} of parts used for fitting.`;
 histogram();
-if (hasQuality) { $("quality").hidden = false; roc(); }
+worst();
+if (hasQuality) roc();
 set(threshold);
 select();
