@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import fsad
-from fsad import evaluation, fitting, inputs, learning, recipes, regions, scoring, siamese, storage, thresholds
+from fsad import drift, evaluation, fitting, inputs, learning, recipes, regions, scoring, siamese, storage, thresholds
 from fsad.backbones import own
 from fsad.explain import methods
 from fsad.export import runtime as runtimes
@@ -320,6 +320,7 @@ class Detector:
             nearest=int(np.argmin(outputs["per_reference"])) // views,
             anomaly_map=anomaly_map,
             regions=found,
+            condition=drift.numbers(reading.resized),
             image=reading.image,
             signature=reading.signature,
         )

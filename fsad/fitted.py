@@ -48,7 +48,8 @@ class Fitted:
         map_range: patch distances shown as 0 and 1, or None.
         map_limit: the threshold of maps, above which their regions lie (`fsad.regions`), or None.
         training: a dict for each training image with ``name``, ``role`` (``"good"``, ``"defective"``), ``sha256``,
-            ``part`` (its name, where a pattern or the layout tells it), ``reference`` (its number or None), ``score``
+            ``part`` (its name, where a pattern or the layout tells it), ``group`` (equal for
+            images of one part), ``reference`` (its number or None), ``score``
             (held out, or None), ``image`` (its row in ``images``, or None) and, of what was learned later,
             ``learned``, the number of its entry in the journal, from 1 on.
         images: uint8 ``(s, height, width, 3)``, training images as the network takes them, by which the detector

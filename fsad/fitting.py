@@ -280,7 +280,7 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
         map_range = display_range(float(np.median(maps[known & data.good])), threshold.value)
         map_limit = regions.limit(maps[known & data.good])
     for k, record in enumerate(data.records):
-        record["score"] = float(scores[k]) if known[k] else None
+        record["score"], record["group"] = float(scores[k]) if known[k] else None, int(data.groups[k])
         record["reference"] = int(np.flatnonzero(chosen == k)[0]) if k in chosen else None
     stored = _stored(data, chosen)
     for k, record in enumerate(data.records):

@@ -13,10 +13,11 @@ class Prediction:
 
     ``sample``: the `fsad.inputs.Sample`, with the label that its folder gives; ``score``: dissimilarity, higher is more
     anomalous; ``verdict``: ``"good"``, ``"defective"`` or, if the threshold has a band, ``"unsure"``; ``confidence`` of
-    the verdict in [0.5, 1]; ``nearest``: number of the nearest reference; ``anomaly_map``: float32 ``(h, w)``, where
-    the image differs; ``error``: why the image could not be scored, and then all of these are None. With details, while
-    streaming: ``regions``, a tuple of `fsad.regions.Region`, None where the maps of a recipe have no scale;
-    ``image``, uint8 RGB at full size, and ``signature``, by which near-duplicates are recognised.
+    the verdict in [0.5, 1]; ``nearest``: number of the nearest reference; ``condition``: `fsad.drift.numbers` of the
+    image; ``anomaly_map``: float32 ``(h, w)``, where the image differs; ``error``: why the image could not be scored,
+    and then all of these are None. With details, while streaming: ``regions``, a tuple of `fsad.regions.Region`, None
+    where the maps of a recipe have no scale; ``image``, uint8 RGB at full size, and ``signature``, by which near-
+    duplicates are recognised.
     """
 
     sample: Sample
@@ -26,6 +27,7 @@ class Prediction:
     nearest: int | None = None
     anomaly_map: np.ndarray | None = dataclasses.field(default=None, repr=False)
     regions: tuple | None = None
+    condition: np.ndarray | None = dataclasses.field(default=None, repr=False)
     error: str | None = None
     image: np.ndarray | None = dataclasses.field(default=None, repr=False)
     signature: np.ndarray | None = dataclasses.field(default=None, repr=False)

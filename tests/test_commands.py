@@ -39,7 +39,7 @@ def test_score_prints_and_writes_the_same_lines(fitted, detector, parts, tmp_pat
         assert list(csv.DictReader(file)) == printed
     objects = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
     assert [o["path"] for o in objects] == [row["path"] for row in printed]
-    assert list(objects[0]) == ["path", "score", "verdict", "confidence", "error"]
+    assert list(objects[0]) == ["path", "score", "verdict", "confidence", "error", "drift"]
     assert [o["score"] for o in objects[:2]] == pytest.approx(fitted.score(parts / "test" / "hole").tolist(), abs=1e-4)
     assert objects[2]["error"] == "no such file" and objects[2]["score"] is None and printed[2]["score"] == ""
 

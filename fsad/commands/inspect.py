@@ -18,4 +18,6 @@ def run(options):
     shared.check_output(options.report)
     samples = inputs.find(options.inputs)
     detector = shared.load_for(samples, options)
-    return shared.report(detector, samples, options.report, shared.title_of(options.inputs), options.threshold)
+    return shared.report(
+        detector, samples, options.report, shared.title_of(options.inputs), options.threshold, options.strict
+    )

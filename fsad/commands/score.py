@@ -1,6 +1,8 @@
 """Prints one line per image as results arrive: path, score, verdict, confidence, error.
 
-An image that cannot be read becomes a line with its error, and the exit status is 1 at the end.
+An image that cannot be read becomes a line with its error, and the exit status is 1 at the end. The column drift says
+how the latest images differ from those of the fit: darker, less sharp, redder, scores; with --strict the exit status is
+3 then.
 """
 
 import contextlib
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from fsad.commands import shared
 
-COLUMNS = ("path", "score", "verdict", "confidence", "error")
+COLUMNS = ("path", "score", "verdict", "confidence", "error", "drift")
 MORE = ("regions", "area", "box")  # with regions: how many, pixels of all, left top width height of the first
 
 
@@ -37,7 +39,7 @@ def run(options):
         shared.check_output(Path(options.maps) / "map.png")
     samples = inputs.find(options.inputs)
     detector = shared.load_for(samples, options)
-    from fsad import regions
+    from fsad import drift, regions
 
     details = bool(options.regions or options.coco or options.maps)
     if details and detector.fitted.map_limit is None:
@@ -45,7 +47,7 @@ def run(options):
             f"Expected a detector whose anomaly maps have a scale, of the recipe patches, for regions and maps. "
             f"Received: the recipe {detector.recipe}"
         )
-    failed, verdicts, coco = 0, [], regions.Coco()
+    failed, verdicts, coco, monitor = 0, [], regions.Coco(), drift.monitor_of(detector.fitted)
     columns = (*COLUMNS, *(MORE if options.regions else ()))
     with contextlib.ExitStack() as stack:
         files = [sys.stdout, *([stack.enter_context(_partial(options.csv))] if options.csv else [])]
@@ -54,7 +56,7 @@ def run(options):
         for table in tables:
             table.writerow(columns)
         for prediction in detector.stream(samples, options.threshold, details):
-            row = _row(prediction)
+            row = _row(prediction, monitor)
             found = [region for region in prediction.regions or () if region.area >= options.min_area]
             more = {"regions": [regions.as_json(region) for region in found]} if options.regions else {}
             for table in tables:
@@ -73,12 +75,13 @@ def run(options):
     if options.coco:
         coco.write(options.coco)
     shared.question(verdicts)
-    return int(failed > 0)
+    return shared.drifted(monitor, options.strict) or int(failed > 0)
 
 
-def _row(prediction):
+def _row(prediction, monitor):
     """A prediction by `COLUMNS`."""
-    values = (prediction.name, prediction.score, prediction.verdict, prediction.confidence, prediction.error)
+    changed = None if prediction.error else "; ".join(monitor.update(prediction.condition, prediction.score)) or None
+    values = (prediction.name, prediction.score, prediction.verdict, prediction.confidence, prediction.error, changed)
     rounded = (float(f"{value:.6g}") if isinstance(value, float) else value for value in values)
     return dict(zip(COLUMNS, rounded, strict=True))
 

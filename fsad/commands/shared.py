@@ -25,6 +25,12 @@ def add_scoring(parser):
         help="classify images above this score as defective, instead of using the detector's threshold",
     )
     parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with status 3 if the images differ from those of the fit in light, "
+        "sharpness or colour, or the scores as a whole",
+    )
+    parser.add_argument(
         "--runtime",
         choices=["auto", "tensorflow", "openvino", "openvino-bfloat16", "onnx"],
         default="auto",
@@ -163,15 +169,25 @@ def question(verdicts, enough=10):
         )
 
 
-def report(detector, samples, path, title, threshold=None):
+def drifted(monitor, strict):
+    """Says what has changed since the fit; returns the exit status 3 if it has and that is asked for, else 0."""
+    told = monitor.sentences()
+    for text in told:
+        print(text, file=sys.stderr)
+    return 3 if told and strict else 0
+
+
+def report(detector, samples, path, title, threshold=None, strict=False):
     """Scores the samples and writes the HTML report; returns the exit status."""
     from tqdm import tqdm
 
+    import fsad.drift
     import fsad.report
 
     stream = detector.stream(samples, threshold, details=True)
     stream = tqdm(stream, total=len(samples), desc="inspecting", unit="image", leave=False)
-    predictions = fsad.report.write(path, detector, stream, len(samples), title, threshold)
+    monitor = fsad.drift.monitor_of(detector.fitted)
+    predictions = fsad.report.write(path, detector, stream, len(samples), title, threshold, monitor)
     verdicts = [p.verdict for p in predictions]
     failed = [p for p in predictions if p.error]
     names = ("defective", *(["unsure"] if "unsure" in verdicts else []), "good")
@@ -180,8 +196,9 @@ def report(detector, samples, path, title, threshold=None):
     for p in failed[:20]:
         print(f"  {p.name}: {p.error}")
     question(verdicts)
+    status = drifted(monitor, strict)
     print(f"Written: {path}")
-    return int(bool(failed))
+    return status or int(bool(failed))
 
 
 def title_of(paths):

@@ -17,7 +17,7 @@ import jinja2
 import matplotlib
 import numpy as np
 
-from fsad import evaluation
+from fsad import drift, evaluation
 from fsad.explain import overlay
 from fsad.files import atomic_file
 from fsad.images import ImageError, read_mask
@@ -25,7 +25,7 @@ from fsad.images import ImageError, read_mask
 MANY = 200  # images; with more of them smaller copies are embedded
 
 
-def write(path, detector, predictions, count, title="", threshold=None):
+def write(path, detector, predictions, count, title="", threshold=None, monitor=None):
     """Writes a report.
 
     Args:
@@ -36,13 +36,18 @@ def write(path, detector, predictions, count, title="", threshold=None):
         count: how many to expect; decides on the size of the copies.
         title: what was inspected.
         threshold: the page starts with; the detector's own if None.
+        monitor: a `fsad.drift.Monitor`, which watches the predictions as they come; one of the detector's if None.
 
     Returns:
         The predictions without their pixels, a list.
     """
     side = 384 if count <= MANY else 192
-    items, bare, labelled = [], [], []
+    items, bare, labelled, series = [], [], [], []
+    monitor = monitor or drift.monitor_of(detector.fitted)
     for prediction in predictions:
+        if prediction.condition is not None:
+            monitor.update(prediction.condition, prediction.score)
+            series.append([float(f"{value:.4g}") for value in (*prediction.condition, prediction.score)])
         items.append(_item(detector, prediction, side, path))
         bare.append(prediction.bare())
         if prediction.sample.label is not None and not prediction.error:
@@ -58,6 +63,13 @@ def write(path, detector, predictions, count, title="", threshold=None):
         "unsure": detector.threshold.unsure if threshold is None else None,
         "scale": detector.threshold.scale,
         "command": f"fsad threshold {shlex.quote(str(detector.folder or 'DETECTOR'))} --value=",
+        "drift": {
+            "sentences": monitor.sentences(),
+            "names": [*drift.NAMES, "score"],
+            "mean": [*monitor.mean.tolist(), float(np.mean(detector.threshold.good))],
+            "deviation": [*monitor.deviation.tolist(), float(np.std(detector.threshold.good))],
+            "series": series,
+        },
         "references": [_jpeg(image) for image in detector.fitted.thumbnails],
     }
     environment = jinja2.Environment(loader=jinja2.PackageLoader("fsad.report", ""), autoescape=True)

@@ -335,6 +335,25 @@ if (unreadable.length) {
 const used = scored.filter(item => item.used).length;
 $("used").hidden = !used;
 $("used").textContent = `Excludes ${used} image${used === 1 ? "" : "s"} of parts used for fitting.`;
+// Drift: each number of the images in the order given, over the range of the good images of the fit.
+function drift() {
+  const {sentences, names, mean, deviation, series} = data.drift;
+  for (const text of sentences) $("drift-said").append(make("p", {className: "warn", textContent: text}));
+  if (!sentences.length) $("drift-said").append(make("p", {className: "soft", textContent: "Light, sharpness, colour and scores are like those of the good images of the fit."}));
+  $("drift-count").textContent = sentences.length ? ": changed" : "";
+  names.forEach((name, k) => {
+    const values = series.map(row => row[k]), band = [mean[k] - 2 * deviation[k], mean[k] + 2 * deviation[k]];
+    const low = Math.min(band[0], ...values), high = Math.max(band[1], ...values), w = 300, h = 70;
+    const y = value => h - 3 - (value - low) / (high - low || 1) * (h - 6);
+    const svg = draw("svg", {viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": `${name} in the order of the images`});
+    svg.append(draw("rect", {x: 0, width: w, y: y(band[1]), height: y(band[0]) - y(band[1]), fill: "#e3ebf5"}));
+    values.forEach((value, n) => svg.append(draw("circle", {cx: (n + 0.5) / values.length * w, cy: y(value), r: values.length > 100 ? 1 : 2, fill: css("--ink")})));
+    $("drift-plots").append(make("figure", {}, make("figcaption", {textContent: name}), svg));
+  });
+}
+$("drift").addEventListener("toggle", () => { if (!$("drift-plots").children.length) drift(); });
+if (data.drift.sentences.length) $("drift").open = true;
+
 histogram();
 worst();
 if (hasQuality) roc();
