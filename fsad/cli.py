@@ -22,6 +22,7 @@ VERBS = (
     "export",
     "threshold",
     "learn",
+    "watch",
     "info",
     "weights",
 )

@@ -1,8 +1,8 @@
 """Has the light or the camera changed? Images as they come, compared with the good images of the fit.
 
 Of each image, at the size that the network takes: ``brightness``, the mean of its gray values; ``sharpness``, the mean
-size of the Laplacian over their deviation; ``warmth``, red minus blue over their sum. (Contrast alone was tried, and said
-too often that parts of another batch are flatter.) A window of the latest images is compared with the training images,
+size of the Laplacian over their deviation; ``warmth``, red minus blue over their sum. (Contrast was tried, and said too
+often that parts of another batch are flatter.) A window of the latest images is compared with the training images,
 number by number; of the scores, the lower quartile of the window with the upper quartile of the good images' held-out
 ones, so that up to half the parts may be defective.
 

@@ -156,6 +156,24 @@ def test_learns_corrections_shows_the_journal_and_forgets(detector, parts, tmp_p
     assert "line 2: expected a decision among false alarm, missed. Received: 'wrong'" in capsys.readouterr().err
 
 
+def test_watch_scores_each_image_once_and_moves_it(fitted, detector, parts, tmp_path, capsys):
+    folder, results = tmp_path / "line", tmp_path / "out.jsonl"
+    shutil.copytree(parts / "test", folder)
+    (folder / "broken.png").write_bytes(b"no image")
+    call = ["watch", detector, str(folder), f"--jsonl={results}", "--every=0.2", "--until_idle=2", "--move=defective"]
+    assert cli.main(call) == 0
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    assert len(rows) == 20 and "broken.png" not in {row["file"] for row in rows}  # it may not be complete yet
+    moved = {row["file"] for row in rows if row["verdict"] == "defective"}
+    assert moved and all((folder / "defective" / name).exists() and not (folder / name).exists() for name in moved)
+    assert [row["score"] for row in rows] == pytest.approx(
+        [p.score for row in rows for p in fitted.stream(parts / "test" / row["file"])], abs=1e-3
+    )
+    assert cli.main(call) == 0 and len(results.read_text().splitlines()) == 20
+    assert "20 images are done" in capsys.readouterr().err
+    assert cli.main([*call[:-1], "--move=bad"]) == 2 and "Received: bad" in capsys.readouterr().err
+
+
 def test_draw(tmp_path, capsys):
     assert cli.main(["draw", f"{tmp_path}/set", "--good=4", "--defective=1"]) == 0
     assert len(list(tmp_path.glob("set/*/*/*.png"))) == 4 + 7 + 7

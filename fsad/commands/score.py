@@ -13,7 +13,6 @@ from pathlib import Path
 
 from fsad.commands import shared
 
-COLUMNS = ("path", "score", "verdict", "confidence", "error", "drift")
 MORE = ("regions", "area", "box")  # with regions: how many, pixels of all, left top width height of the first
 
 
@@ -48,7 +47,7 @@ def run(options):
             f"Received: the recipe {detector.recipe}"
         )
     failed, verdicts, coco, monitor = 0, [], regions.Coco(), drift.monitor_of(detector.fitted)
-    columns = (*COLUMNS, *(MORE if options.regions else ()))
+    columns = (*shared.COLUMNS, *(MORE if options.regions else ()))
     with contextlib.ExitStack() as stack:
         files = [sys.stdout, *([stack.enter_context(_partial(options.csv))] if options.csv else [])]
         tables = [csv.writer(file, lineterminator="\n") for file in files]
@@ -56,7 +55,7 @@ def run(options):
         for table in tables:
             table.writerow(columns)
         for prediction in detector.stream(samples, options.threshold, details):
-            row = _row(prediction, monitor)
+            row = shared.row_of(prediction, monitor)
             found = [region for region in prediction.regions or () if region.area >= options.min_area]
             more = {"regions": [regions.as_json(region) for region in found]} if options.regions else {}
             for table in tables:
@@ -76,14 +75,6 @@ def run(options):
         coco.write(options.coco)
     shared.question(verdicts)
     return shared.drifted(monitor, options.strict) or int(failed > 0)
-
-
-def _row(prediction, monitor):
-    """A prediction by `COLUMNS`."""
-    changed = None if prediction.error else "; ".join(monitor.update(prediction.condition, prediction.score)) or None
-    values = (prediction.name, prediction.score, prediction.verdict, prediction.confidence, prediction.error, changed)
-    rounded = (float(f"{value:.6g}") if isinstance(value, float) else value for value in values)
-    return dict(zip(COLUMNS, rounded, strict=True))
 
 
 def _summary(prediction, found):

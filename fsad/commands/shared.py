@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 MANY = 1000  # images from which on it pays to look for a faster runtime than TensorFlow, which takes ten seconds
+COLUMNS = ("path", "score", "verdict", "confidence", "error", "drift")  # of a prediction
 PATHS = "an image, a folder or a quoted pattern such as 'line/*.png'"
 
 
@@ -199,6 +200,14 @@ def report(detector, samples, path, title, threshold=None, strict=False):
     status = drifted(monitor, strict)
     print(f"Written: {path}")
     return status or int(bool(failed))
+
+
+def row_of(prediction, monitor):
+    """A prediction by `COLUMNS`, once the monitor has seen it."""
+    changed = None if prediction.error else "; ".join(monitor.update(prediction.condition, prediction.score)) or None
+    values = (prediction.name, prediction.score, prediction.verdict, prediction.confidence, prediction.error, changed)
+    rounded = (float(f"{value:.6g}") if isinstance(value, float) else value for value in values)
+    return dict(zip(COLUMNS, rounded, strict=True))
 
 
 def title_of(paths):
