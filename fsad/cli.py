@@ -14,6 +14,7 @@ from fsad.files import FsadError
 VERBS = (
     "draw",
     "check",
+    "roi",
     "fit",
     "score",
     "inspect",

@@ -336,7 +336,9 @@ def load(folder) -> Detector:
     try:
         recipe = note["recipe"]
         detector = Detector(recipe["name"], **recipe["options"], **recipe["settings"])
-        settings = {k: own.built(v) if isinstance(v, dict) else v for k, v in note["settings"].items()}
+        settings = {
+            k: own.built(v) if k == "backbone" and isinstance(v, dict) else v for k, v in note["settings"].items()
+        }
         model = recipes.RECIPES[recipe["name"]](**{**settings, "weights": "none"}).model
         model.set_weights(weights)
         detector.fitted = Fitted.unpack(model, arrays, {**note, "settings": settings})

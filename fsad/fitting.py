@@ -5,6 +5,7 @@
 
 import inspect
 import logging
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -18,6 +19,7 @@ from fsad import (
     inputs,
     recipes,
     regions,
+    roi,
     scoring,
     siamese,
     thresholds,
@@ -126,6 +128,9 @@ def build(name, settings, good, warnings):
     if name in KEEP_ASPECT and not isinstance(backbone, keras.Model) and not backbones.spec_of(backbone).square:
         default = recipes.patches.default_side(backbone)
         settings = {**settings, **input_size.choose(good, default, settings, warnings)}
+    if isinstance(settings.get("roi"), (str, Path)):
+        size = next(filter(None, (sample.size() for sample in good)), None)
+        settings = {**settings, "roi": roi.encode(roi.read(settings["roi"], size))}
     if unknown := settings.keys() - known.keys():
         raise ValueError(
             f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"

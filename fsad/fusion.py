@@ -63,7 +63,7 @@ def usual(layer, good):
     """What is usual at each place, ``(H, W, L)``: half the mean of all good images' distances ``(n, H, W, L)``, and
     half their mean at this place, smoothed. Half, since all of it loses more than it gains where parts are not aligned.
     """
-    everywhere = good.mean((0, 1, 2))
+    everywhere = good.mean((0, 1, 2)) if layer.inside is None else good[:, layer.inside > 0].mean((0, 1))
     return np.maximum((everywhere + layer.smoothed(good.mean(0, keepdims=True))[0]) / 2, SMALLEST).astype(np.float32)
 
 

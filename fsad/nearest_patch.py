@@ -47,6 +47,8 @@ class NearestPatch(Distance):
         usual: whether distances are also divided by what is usual at their place (step 1).
         tile: ``(rows, columns)`` of the cells that make a score, where a map is larger: s is then the largest over
             tiles that overlap by half. What is small in a large image would else drown. None: the whole map.
+        roi: ``(H, W)`` of 0 and 1, nested lists: which cells count. Others have no part in scores, nor in what is
+            smoothed into those that count, and the least value of a map. None: all.
 
     Attributes:
         usual_map: ``(H, W, L)``, m; ``mean``, ``deviation`` and ``weight`` of z, each ``(F,)``, in the order layer, a,
@@ -55,7 +57,9 @@ class NearestPatch(Distance):
 
     gives_map = True
 
-    def __init__(self, channels=None, fractions=(0.01, 0.03), window=1, smoothing=1.0, usual=True, tile=None, **kwargs):
+    def __init__(
+        self, channels=None, fractions=(0.01, 0.03), window=1, smoothing=1.0, usual=True, tile=None, roi=None, **kwargs
+    ):
         super().__init__(**kwargs)
         fractions = tuple(np.atleast_1d(fractions).tolist())
         if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
@@ -67,6 +71,7 @@ class NearestPatch(Distance):
         self.channels = None if channels is None else [int(c) for c in channels]
         self.fractions, self.window, self.smoothing, self.usual = fractions, window, float(smoothing), usual
         self.tile = None if tile is None else tuple(int(cells) for cells in tile)
+        self.roi = roi
 
     def build(self, input_shape):
         height, width, channels = input_shape[1][1:]
@@ -86,6 +91,16 @@ class NearestPatch(Distance):
         self.weight = state("weight", (numbers,), 1 / numbers)
         self._smooth = [_gaussian(size, self.smoothing) for size in self.cells]
         self._in_tile = _tiles(self.cells, self.tile or self.cells)
+        self.inside = None
+        if self.roi is not None:
+            self.inside = np.asarray(self.roi, np.float32)
+            if self.inside.shape != self.cells or not self.inside.any():
+                raise ValueError(f"Expected a roi of {self.cells} cells, some of them 1. Received: {self.inside.shape}")
+            self._share = np.maximum(self.smoothed(self.inside[None, :, :, None])[0], 1e-3)  # of a cell's smoothing
+            known = self.inside.ravel()[self._in_tile] > 0
+            self._in_tile = self._in_tile[known.any(1)]
+            if len(self._in_tile) == 1:
+                self._in_tile = self._in_tile[:, known[known.any(1)][0]]
 
     def call(self, inputs):
         reference, image = (self._by_layer(e) for e in two_embeddings(inputs))
@@ -134,7 +149,7 @@ class NearestPatch(Distance):
         by_number = ops.transpose(self._both(maps, usual_map), (0, 3, 1, 2))
         flat = ops.reshape(by_number, (-1, self.cells[0] * self.cells[1]))
         tiles, places = self._in_tile.shape
-        if tiles > 1:
+        if self._in_tile.size != self.cells[0] * self.cells[1]:
             flat = ops.reshape(ops.take(flat, self._in_tile.ravel(), axis=1), (-1, places))
         counts = [max(1, round(fraction * places)) for fraction in self.fractions]
         farthest = ops.top_k(flat, max(counts))[0]
@@ -153,7 +168,11 @@ class NearestPatch(Distance):
         mean, deviation, weight = (ops.reshape(v, shape) for v in (self.mean, self.deviation, self.weight))
         weight = ops.sum(weight, axis=1) / ops.sum(weight)
         z = (ops.log(self._both(maps)) - mean[:, 0]) / deviation[:, 0]  # of the smallest fraction: the fewest places
-        return ops.sum(z * weight, axis=-1)
+        values = ops.sum(z * weight, axis=-1)
+        if self.inside is None:
+            return values
+        least = ops.min(ops.where(self.inside > 0, values, np.float32(1e9)), axis=(1, 2), keepdims=True)
+        return ops.where(self.inside > 0, values, least)
 
     def _both(self, maps, usual_map=None):
         """``G(a)``, not below the floor, of distances ``(B, H, W, L)``: ``(B, H, W, 2 L)``, or L without the usual."""
@@ -163,10 +182,14 @@ class NearestPatch(Distance):
             floor = ops.reshape(ops.stack([floor, FLOOR * ops.ones_like(floor)], axis=-1), (-1,))
             maps = ops.reshape(ops.stack([maps, maps / usual_map], axis=-1), (-1, *self.cells, 2 * len(self.channels)))
         (height, width), count = self.cells, maps.shape[3]
+        if self.inside is not None:
+            maps = maps * self.inside[None, :, :, None]
         if self.smoothing:  # by matrices, which every runtime has, and which know the border
             down = ops.matmul(self._smooth[0], ops.reshape(maps, (-1, height, width * count)))
             across = ops.matmul(self._smooth[1], ops.reshape(down, (-1, width, count)))
             maps = ops.reshape(across, (-1, height, width, count))
+        if self.inside is not None:
+            maps = maps / self._share * self.inside[None, :, :, None]
         return ops.maximum(maps, floor)
 
     def _by_layer(self, embeddings):
@@ -198,7 +221,10 @@ class NearestPatch(Distance):
         return np.einsum("ij,nhjl->nhil", self._smooth[1], down)
 
     def get_config(self):
-        own = {name: getattr(self, name) for name in ("channels", "fractions", "window", "smoothing", "usual", "tile")}
+        own = {
+            name: getattr(self, name)
+            for name in ("channels", "fractions", "window", "smoothing", "usual", "tile", "roi")
+        }
         return {**super().get_config(), **own}
 
 

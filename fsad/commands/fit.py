@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fsad.commands import shared
 
-SETTINGS = ("backbone", "layers", "weights", "side", "epochs")  # of the recipe
+SETTINGS = ("backbone", "layers", "weights", "side", "epochs", "roi")  # of the recipe
 OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed", "group_pattern")  # of the detector
 
 
@@ -38,6 +38,9 @@ def add_arguments(parser):
         metavar="N",
         help="input side in pixels. Images of one aspect keep it, in a rectangle of N x N pixels in area; WIDTHxHEIGHT "
         "sets it",
+    )
+    add(
+        "--roi", metavar="FILE", help="region of interest: a mask, white where it counts, or JSON (see fsad roi --help)"
     )
     add("--epochs", type=shared.positive, metavar="N", help="training epochs (trained recipes only)")
     add(
@@ -70,6 +73,10 @@ def run(options):
         raise ValueError(f"Expected --defect: the recipe {options.recipe} learns from defective images. Received: none")
     if options.weights not in (None, "imagenet", "none") and not Path(options.weights).is_file():
         raise FileNotFoundError(f"{options.weights}: expected imagenet, none or a weights file. Received: no such file")
+    if options.roi and options.recipe != "patches":
+        raise ValueError(f"Expected the recipe patches with --roi. Received: {options.recipe}")
+    if options.roi and not Path(options.roi).is_file():
+        raise FileNotFoundError(f"{options.roi}: expected a mask or a JSON file. Received: no such file")
     # What cannot be read or written is better known now.
     storage.check_writable(options.out)
     good = shared.find(options.good)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from fsad import backbones, fusion, siamese
+from fsad import roi as regions_of_interest
 from fsad.augment import VIEWS
 from fsad.images import size
 from fsad.layers import SignedPower
@@ -46,6 +47,7 @@ def build(
     usual=True,
     weigh=True,
     tile=None,
+    roi=None,
 ):
     """The default recipe of `fsad.Detector`, which trains no network.
 
@@ -72,6 +74,7 @@ def build(
         fractions, smoothing, usual: as in `fsad.nearest_patch.NearestPatch`.
         tile: side in pixels of the tiles that score a large image, of which the most anomalous counts
             (`NearestPatch`); None or 0 for the image as a whole.
+        roi: the region of interest, as `fsad.roi.encode` gives it; None: the whole image.
         weigh: whether two defective images or more weigh the features (`fsad.fusion.weights`); equal weights if not.
     """
     height, width = size(default_side(backbone) if side is None else side)
@@ -90,6 +93,9 @@ def build(
     if tile:
         grid = zip(body.output_shape[1:3], (height, width), strict=True)
         how["tile"] = [max(2, round(tile * count / length)) for count, length in grid]
+    if roi:
+        cells = [length + window - 1 for length in neck.output_shape[1:3]]
+        how["roi"] = regions_of_interest.cells(regions_of_interest.decode(roi), cells).astype(int).tolist()
     distance = siamese.patch_distance(neck.output_shape[1:], channels, **how)
     views = views or ("mirrored" if network and not tile else "none")
     if views not in VIEWS:
