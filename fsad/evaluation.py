@@ -29,7 +29,7 @@ def evaluate(detector, given, progress=True):
     Returns:
         A dict of plain values: each of `NAMES` and ``intervals`` of each; ``threshold``, ``confusion``,
         ``images`` (counts by kind), ``parts``; ``auroc_by_kind``; ``pixel_auroc``, the mean over the defective
-        images with a mask (None without); ``left_out``: ``[name, reason]`` of every image not used.
+        images with a mask (None without); ``left_out``: ``[name, reason]`` of every image not used; `alike`.
 
     Raises:
         ValueError: no labels, or not both good and defective images that can be used.
@@ -79,6 +79,7 @@ def evaluate(detector, given, progress=True):
         "auroc_by_kind": _by_kind(labels, scores, kinds),
         "pixel_auroc": float(np.mean(measured)) if measured else None,
         "left_out": left_out,
+        "alike": alike(detector),
     }
 
 
@@ -93,6 +94,10 @@ def seen_parts(detector, samples, signatures):
     Returns:
         ``(seen, groups)``: bool ``(n,)``, and the group of each image among these, int ``(n,)``.
     """
+    hashes = {record["sha256"] for record in detector.fitted.training} - {None}
+    same = np.array([s.path is not None and s.path.is_file() and sha256(s.path) in hashes for s in samples], bool)
+    if alike(detector):
+        return same, np.arange(len(samples))
     fitted = detector.fitted.signatures
     parts = [record.get("part") for record in detector.fitted.training]  # detectors of earlier versions have none
     groups = duplicates.groups(
@@ -100,11 +105,19 @@ def seen_parts(detector, samples, signatures):
         known=parts + [s.part for s in samples],
         trusted=detector.options.group_pattern is not None,
     )
-    hashes = {record["sha256"] for record in detector.fitted.training} - {None}
-    same = [s.path is not None and s.path.is_file() and sha256(s.path) in hashes for s in samples]
     groups, fitted_groups = groups[len(fitted) :], set(groups[: len(fitted)])
-    same = np.array(same, bool)
     return same | np.isin(groups, list(fitted_groups | set(groups[same]))), groups
+
+
+def alike(detector):
+    """Whether the good images of the fit all look like one part, as even surfaces in a fixed camera do: then each
+    counts as a part of its own, there and here, and only the same file is a part seen before."""
+    records = detector.fitted.training
+    good = [k for k, record in enumerate(records) if record["role"] == "good"]
+    if detector.options.group_pattern is not None or len({records[k]["group"] for k in good}) < 2:
+        return False
+    groups = duplicates.groups(detector.fitted.signatures, known=[record["part"] for record in records])
+    return len(set(groups[good])) == 1
 
 
 def statistics(labels, scores, threshold):

@@ -125,13 +125,12 @@ def leave_out(model, embeddings, groups, references, reference_groups):
         float32 ``(n, H, W, L)`` (`fsad.nearest_patch.NearestPatch.distances`), NaN where no reference is left.
     """
     layer, _ = siamese.distance_layer(model)
-    reference_groups, maps = np.asarray(reference_groups), None
+    reference_groups = np.asarray(reference_groups)
+    maps = np.full((len(embeddings), *layer.usual_map.shape), np.nan, np.float32)
     for k, group in enumerate(groups):
         others = references[reference_groups != group]
         if len(others):
-            found = np.asarray(layer.distances(embeddings[k : k + 1], others))
-            maps = np.full((len(embeddings), *found.shape[1:]), np.nan, np.float32) if maps is None else maps
-            maps[k] = found[0]
+            maps[k] = np.asarray(layer.distances(embeddings[k : k + 1], others))[0]
     return maps
 
 

@@ -55,3 +55,26 @@ def test_needs_labels_of_both_kinds(fitted, parts, tmp_path):
     shutil.copytree(parts / "test" / "hole", tmp_path / "hole")
     with pytest.raises(ValueError, match="Received: 0 good and 1 defective"):
         fitted.evaluate(tmp_path, progress=False)
+
+
+def test_even_surfaces_are_treated_as_the_fit_treats_them(tmp_path, rng):
+    """They all pass for near-duplicates of each other; nothing but the same file is a part seen before."""
+
+    def surface(spot=False):
+        image = pattern + rng.normal(0, 2, (96, 96, 3))
+        image[30:40, 30:40] *= 0.3 if spot else 1
+        return np.clip(image, 0, 255).astype(np.uint8)
+
+    pattern = np.repeat(rng.uniform(60, 200, (96, 96, 1)), 3, axis=2)  # rough, the same on each
+
+    for k in range(12):  # of 20 and more, what is common to all would not count
+        write_image(tmp_path / "fit" / f"{k}.png", surface())
+    for k in range(6):
+        write_image(tmp_path / "test" / "good" / f"{k}.png", surface())
+        write_image(tmp_path / "test" / "bad" / f"{k}.png", surface(spot=True))
+    shutil.copy(tmp_path / "fit" / "0.png", tmp_path / "test" / "good" / "copy.png")
+    detector = Detector(backbone="filter_bank", side=96).fit(tmp_path / "fit", progress=False)
+    assert any("each is treated as a separate part" in t for t in detector.fitted.warnings), detector.fitted.warnings
+    result = detector.evaluate(tmp_path / "test", progress=False)
+    assert result["alike"] and result["images"] == {"defect": 6, "good": 6} and result["parts"] == 12
+    assert [name.split("/")[-1] for name, _ in result["left_out"]] == ["copy.png"]

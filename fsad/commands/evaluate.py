@@ -26,6 +26,8 @@ def run(options):
     counts = ", ".join(f"{n} {kind}" for kind, n in result["images"].items())
     total = sum(result["images"].values())
     print(f"{total} images of {result['parts']} parts: {counts}; {len(result['left_out'])} left out")
+    if result["alike"]:
+        print("All good images look like the same part; each is treated as a separate part.")
     for name in evaluation.NAMES:
         value, (low, high) = result[name], result["intervals"][name]
         shown = "not defined" if value is None else f"{value:.3f}   95 % interval {low:.3f} to {high:.3f}"
