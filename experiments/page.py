@@ -138,6 +138,13 @@ def _json_lines(payload):
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+def write_text(path, payload, text):
+    """Writes a benchmark's page: ``path``, ``.json``, with its values, and the text beside it as ``.md``."""
+    for name, content in ((path, json.dumps(payload, indent=1)), (path.with_suffix(".md"), text)):
+        with atomic_file(name, "w") as file:
+            file.write(content)
+
+
 def machine():
     """Processor, cores and system, such as ``"AMD EPYC, 2 cores, Linux"``."""
     info = Path("/proc/cpuinfo")

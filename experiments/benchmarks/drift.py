@@ -11,7 +11,6 @@ Expected: a change is noticed where it is large beside how good images differ am
 """
 
 import collections
-import json
 
 import cv2
 import numpy as np
@@ -22,9 +21,8 @@ from tqdm import tqdm
 import fsad
 from experiments import data, runner, statistics
 from experiments.ablations import few
-from experiments.page import machine
+from experiments.page import machine, write_text
 from fsad import drift
-from fsad.files import atomic_file
 from fsad.images import read_images
 
 flags.DEFINE_list("drift_sets", ["magnetic_tile", "kolektorsdd", "aws_alien", "elpv_mono"], "data sets")
@@ -125,9 +123,7 @@ def main(_):
         "change: each that is noticed is a false alarm. One draw of each data set.\n\n"
         f"{statistics.markdown(pd.DataFrame(lines))}\n"
     )
-    for path, content in ((RESULTS, json.dumps({"lines": lines}, indent=1)), (RESULTS.with_suffix(".md"), text)):
-        with atomic_file(path, "w") as file:
-            file.write(content)
+    write_text(RESULTS, {"lines": lines}, text)
     print(text)
 
 

@@ -21,10 +21,10 @@ from absl import app
 from tqdm import tqdm
 
 from experiments import data, runner
-from experiments.page import machine
+from experiments.page import machine, write_text
 from experiments.statistics import markdown
 from fsad import metrics, synthetic
-from fsad.files import atomic_file, atomic_folder
+from fsad.files import atomic_folder
 from fsad.images import write_image
 from fsad.synthetic import defects
 from fsad.synthetic.light import photograph
@@ -152,9 +152,7 @@ def main(_):
         + markdown(pd.DataFrame([line(way, result) for way, result in results.items()]))
         + "\n"
     )
-    for path, content in ((RESULTS, json.dumps(results, indent=1)), (RESULTS.with_suffix(".md"), text)):
-        with atomic_file(path, "w") as file:
-            file.write(content)
+    write_text(RESULTS, results, text)
     print(text)
 
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from experiments import data, digests, runner, statistics
 from experiments.ablations import few
 from experiments.benchmarks import patchcore
-from experiments.page import machine
+from experiments.page import machine, write_text
 from fsad.backbones import efficientnet_lite, pytorch_file
 from fsad.files import atomic_file
 
@@ -165,9 +165,7 @@ def main(_):
         "Each fit has a process of its own; all take turns on this machine.\n\n"
         f"{statistics.markdown(pd.DataFrame(lines))}\n"
     )
-    for path, content in ((RESULTS, json.dumps({"lines": lines}, indent=1)), (RESULTS.with_suffix(".md"), text)):
-        with atomic_file(path, "w") as file:
-            file.write(content)
+    write_text(RESULTS, {"lines": lines}, text)
     print(text)
 
 
