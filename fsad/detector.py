@@ -149,7 +149,9 @@ class Detector:
         if unsure:
             new = thresholds.band(new, unsure)
         elif unsure is None and old.unsure:
-            new = dataclasses.replace(new, unsure=(min(old.unsure[0], new.value), max(old.unsure[1], new.value)))
+            kept = min(old.unsure[0], new.value), max(old.unsure[1], new.value)
+            how = new.how + "".join(old.how.partition("; unsure")[1:])
+            new = dataclasses.replace(new, unsure=kept, how=how)
         self.fitted = self._known().with_threshold(new)
         return new
 

@@ -106,7 +106,12 @@ def load(folder):
     import numpy as np
 
     try:
-        weights, arrays = (dict(np.load(Path(folder) / name, allow_pickle=False)) for name in FILES)
+        weights, arrays = (_arrays(np.load(Path(folder) / name, allow_pickle=False)) for name in FILES)
     except Exception as error:  # numpy raises what it likes
         raise DetectorError(folder, f"cannot be loaded ({type(error).__name__}: {error})") from error
     return [weights[key] for key in sorted(weights)], arrays, note
+
+
+def _arrays(file):
+    with file:
+        return dict(file)

@@ -45,7 +45,8 @@ class Folder:
 
     def __init__(self, path, results, leave_out=(), clock=time.monotonic):
         self.path, self.results, self.leave_out, self.clock = Path(path), Path(results), set(leave_out), clock
-        self.done = {mark: row for row in rows(self.results) if (mark := mark_of(row))}
+        # Of 50,000 files a few megabytes, since no more is kept of a row than its file and verdict.
+        self.done = {mark: _short(row) for row in rows(self.results) if (mark := mark_of(row))}
         self._waiting = {}  # marks -> since when they stand still
 
     def ready(self):
@@ -73,7 +74,7 @@ class Folder:
             file.write(json.dumps(row) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self.done[mark] = {"file": mark.name, "verdict": row.get("verdict")}  # of 50,000 files a few megabytes
+        self.done[mark] = _short(row)
         self._waiting.pop(mark, None)
         return row
 
@@ -106,17 +107,23 @@ class Folder:
 
 
 def rows(path):
-    """The rows of a file of JSON lines; a last line that was cut off is dropped, and the file shortened to what is
-    whole."""
-    path = Path(path)
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with open(path, "r+b") as file:
-            file.truncate(len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
+    """Yields the rows of a file of JSON lines; a last line that was cut off is dropped, and the file shortened to what
+    is whole.
+    """
+    if not Path(path).exists():
+        return
+    with open(path, "r+b") as file:
+        end = 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                file.truncate(end)
+                return
+            end += len(line)
+            yield json.loads(line)
+
+
+def _short(row):
+    return {"file": row["file"], "verdict": row.get("verdict")}
 
 
 def mark_of(row):

@@ -132,6 +132,8 @@ def test_the_threshold_is_shown_and_set(detector, parts, tmp_path, capsys):
     )
     middle = [s for s in loaded.score(parts) if low < s <= high]
     assert [p.verdict for p in loaded.stream(parts)].count("unsure") == len(middle)
+    assert cli.main(["threshold", str(folder), "--value=1.5"]) == 0  # the band stays, and is said
+    assert "Threshold   1.5: set by hand; unsure by a rate of 0.2" in capsys.readouterr().out
     assert cli.main(["threshold", str(folder), "--unsure=0"]) == 0
     assert fsad.load(folder).threshold.unsure is None
     assert cli.main(["threshold", str(folder), "--value=1", "--miss_rate=0.1"]) == 2
