@@ -26,6 +26,7 @@ from experiments.page import machine
 from experiments.runner import run_main
 from experiments.senarathna.run import size_megabytes
 from fsad import backbones, recipes, siamese, training
+from fsad.backbones import dinov2
 from fsad.files import atomic_file
 
 # key: (head, form, width)
@@ -106,6 +107,8 @@ def main(_):
 
 if __name__ == "__main__":
     flags.DEFINE_string("json", None, "file for the figures, written after each backbone")
-    flags.DEFINE_list("backbones", list(backbones.SPECS), "which, comma-separated")
+    flags.DEFINE_list(
+        "backbones", [name for name in backbones.SPECS if name not in dinov2.SIZES], "which, comma-separated"
+    )
     flags.DEFINE_integer("steps", 3, "training steps to take the median of, after one to warm up", lower_bound=1)
     run_main(main)

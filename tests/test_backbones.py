@@ -56,12 +56,21 @@ def test_preprocessing_is_that_of_keras_applications(rng):
 
 def test_frozen_as_in_the_paper():
     frozen = {name for name, spec in backbones.SPECS.items() if spec.frozen}
-    assert frozen == {"filter_bank", "resnet50", "mobilenet", "mobilenet_v2", "efficientnet_lite0"}
+    assert frozen == {
+        "filter_bank",
+        "resnet50",
+        "mobilenet",
+        "mobilenet_v2",
+        "efficientnet_lite0",
+        *backbones.dinov2.SIZES,
+    }
     model, _ = backbones.build("mobilenet", weights="none", side=64)
     assert not model.trainable_weights and model.output_shape == (None, 2, 2, 768)
 
 
-@pytest.mark.parametrize("name", [name for name, spec in backbones.SPECS.items() if spec.patch_layers])
+@pytest.mark.parametrize(
+    "name", [name for name, spec in backbones.SPECS.items() if spec.patch_layers and spec.application]
+)
 def test_patch_layers_have_stride_16(name):
     """Half of it for the VGG networks, whose layers of stride 16 are the last."""
     model, _ = backbones.build(name, "none", 96, list(backbones.SPECS[name].patch_layers))

@@ -123,7 +123,7 @@ def test_missing_weights_of_imagenet_are_random_ones_and_said_to_be(call, monkey
     def locate(backbone):
         raise WeightsError("no network")
 
-    monkeypatch.setattr(runner.weights, "local", lambda files: None)
+    monkeypatch.setattr(runner.weights, "local_file", lambda files: None)
     monkeypatch.setattr(runner.backbones, "locate", locate)
     runner._has_weights.cache_clear()
     written = call("--weights=imagenet")

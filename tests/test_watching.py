@@ -76,10 +76,10 @@ def server():
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(self.status)
-            self.end_headers()
             if self.status == 200:
                 self.received.append(json.loads(body))
+            self.send_response(self.status)
+            self.end_headers()
 
         def log_message(self, *_):
             pass
