@@ -39,13 +39,28 @@ def test_quick_start_runs_as_printed(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "report.html").stat().st_size > 100_000
     shutil.copytree("parts/test/hole", "line")
     shutil.copy("line/000.png", "line/0815.png")
+    shutil.copy("parts/test/poke/001.png", "line/0816.png")
+    Path("corrections.csv").write_text("path,decision\nparts/test/fold/001.png,missed\n")
+    Path("roi.json").write_text('{"box": [10, 10, 180, 180]}')
     shutil.copytree("parts", "labelled")
     shutil.copytree("parts/train/good", "good", ignore=shutil.ignore_patterns("01*"))
+    shutil.copy("good/000.png", "good/0001.png")
     shutil.copytree("parts/test/cut", "defect")
     for words in COMMANDS[3:]:
         words = [w for word in words for w in (sorted(map(str, Path().glob(word))) if word == "line/*.png" else [word])]
+        if words[0] == "watch":  # which goes on until it is stopped, and whose address is nobody's
+            words = [*(w for w in words if not w.startswith("--webhook")), "--until_idle=1"]
         assert cli.main(words) == 0, words
-    for name in ("today.csv", "today.html", "why.png", "figures.json", "saved_model"):
+    for name in (
+        "today.csv",
+        "today.html",
+        "why.png",
+        "figures.json",
+        "saved_model",
+        "regions.json",
+        "roi.png",
+        "line.jsonl",
+    ):
         assert (tmp_path / name).exists(), name
     assert "0815.png" in capsys.readouterr().out
     assert "defective" in run(example("fsad.Detector()"), tmp_path)
