@@ -24,6 +24,7 @@ VERBS = (
     "threshold",
     "learn",
     "watch",
+    "serve",
     "info",
     "weights",
 )

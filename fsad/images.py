@@ -3,6 +3,7 @@
 Decoding is Pillow's, which refuses truncated files where other decoders fill the rest with gray.
 """
 
+import io
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,13 @@ def read_image(path):
             under `MIN_SIDE` pixels per side, or floating-point or 32-bit pixels.
     """
     return _decode(path, _rgb)
+
+
+def decode_image(data, name):
+    """The same of the bytes of a file, ``data``; ``name`` stands for the file in errors."""
+    if not data:
+        raise _empty(name)
+    return _opened(name, io.BytesIO(data), _rgb)
 
 
 def size_of(path):
@@ -94,8 +102,19 @@ def _decode(path, use):
         if path.is_dir():
             raise ImageError(path, "expected an image file. Received: a folder")
         if path.stat().st_size == 0:
-            raise ImageError(path, "the file is empty (0 bytes)")
-        with Image.open(path, formats=_FORMATS) as opened:
+            raise _empty(path)
+    except ImageError:
+        raise
+    except PermissionError:
+        raise ImageError(path, "no permission to read it") from None
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise ImageError(path, f"cannot be read ({error})") from None
+    return _opened(path, path, use)
+
+
+def _opened(path, file, use):
+    try:
+        with Image.open(file, formats=_FORMATS) as opened:
             width, height = opened.size
             if width * height > MAX_PIXELS:
                 raise _gigantic(path, f"{width} x {height}")
@@ -113,6 +132,10 @@ def _decode(path, use):
     # Decoders raise what they like on damaged bytes (OSError, SyntaxError, struct.error, EOFError, ...).
     except Exception as error:
         raise ImageError(path, f"damaged or truncated ({error})") from error
+
+
+def _empty(path):
+    return ImageError(path, "the file is empty (0 bytes)")
 
 
 def _gigantic(path, received):

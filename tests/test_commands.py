@@ -176,6 +176,24 @@ def test_watch_scores_each_image_once_and_moves_it(fitted, detector, parts, tmp_
     assert cli.main([*call[:-1], "--move=bad"]) == 2 and "Received: bad" in capsys.readouterr().err
 
 
+def test_serve_asks_for_a_token_where_others_reach_it(detector, tmp_path, monkeypatch, capsys):
+    uvicorn = pytest.importorskip("uvicorn")
+    served = []
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.append((app, options)))
+    monkeypatch.delenv("FSAD_TOKEN", raising=False)
+    assert cli.main(["serve", f"bolts={detector}", "--port=8123"]) == 0
+    assert "Serving bolts at http://127.0.0.1:8123/" in capsys.readouterr().err
+    assert served[0][1]["host"] == "127.0.0.1" and served[0][1]["port"] == 8123
+    assert cli.main(["serve", detector, "--host=0.0.0.0"]) == 2 and len(served) == 1
+    assert "Expected a token to serve at 0.0.0.0" in capsys.readouterr().err
+    (tmp_path / "token").write_text("sesame\n")
+    assert (
+        cli.main(["serve", detector, "--host=0.0.0.0", f"--token_file={tmp_path / 'token'}"]) == 0 and len(served) == 2
+    )
+    assert cli.main(["serve", f"a={detector}", f"a={detector}"]) == 2
+    assert "Expected one detector named a" in capsys.readouterr().err
+
+
 def test_draw(tmp_path, capsys):
     assert cli.main(["draw", f"{tmp_path}/set", "--good=4", "--defective=1"]) == 0
     assert len(list(tmp_path.glob("set/*/*/*.png"))) == 4 + 7 + 7

@@ -46,28 +46,6 @@ def test_names_are_escaped(fitted, tmp_path, rng):
     assert "<img src=x" not in page and data(tmp_path / "r.html")["items"][0]["name"] == NASTY
 
 
-@pytest.fixture(scope="module")
-def browser():
-    selenium = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("needs a browser: Debian packages chromium and chromium-driver")
-    options = selenium.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1200,900",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-    yield browser
-    browser.quit()
-
-
 def opened(browser, path):
     browser.get(path.as_uri())
     assert browser.get_log("browser") == []  # no error, nothing blocked

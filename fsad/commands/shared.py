@@ -31,12 +31,16 @@ def add_scoring(parser):
         help="exit with status 3 if the images differ from those of the fit in light, "
         "sharpness or colour, or the scores as a whole",
     )
+    add_runtime(parser, "auto", "TensorFlow; for 1000 images or more, ")
+
+
+def add_runtime(parser, default, auto=""):
     parser.add_argument(
         "--runtime",
         choices=["auto", "tensorflow", "openvino", "openvino-bfloat16", "onnx"],
-        default="auto",
-        help="inference runtime. auto: TensorFlow; for 1000 images or more, the fastest installed runtime that gives "
-        "the same scores",
+        default=default,
+        help=f"inference runtime (default: {default}). auto: {auto}the fastest installed runtime that gives the same "
+        "scores",
     )
 
 

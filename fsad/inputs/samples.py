@@ -16,7 +16,8 @@ class Sample:
     ``source``: a ``Path``, or uint8 RGB ``(H, W, 3)``; ``label``: 0 good, 1 defective, None unknown (in a folder of
     classes: the class number); ``kind``: ``"good"``, the type of defect, or the class; ``mask``: the file of its defect
     mask; ``group``: equal for images of one part: a name where file names tell it, a number once `with_groups` has run,
-    else None; ``folder``: the folder it was listed from; ``number``: of an array among the inputs.
+    else None; ``folder``: the folder it was listed from; ``number``: of an array among the inputs; ``title``: a name in
+    place of these, as that of an uploaded file.
     """
 
     source: Path | np.ndarray = dataclasses.field(repr=False)
@@ -26,6 +27,7 @@ class Sample:
     group: str | int | None = None
     folder: Path | None = None
     number: int = 0
+    title: str | None = None
 
     @property
     def path(self) -> Path | None:
@@ -33,7 +35,7 @@ class Sample:
 
     @property
     def name(self) -> str:
-        return f"array {self.number}" if self.path is None else str(self.path)
+        return self.title or (f"array {self.number}" if self.path is None else str(self.path))
 
     @property
     def part(self) -> str | None:

@@ -97,15 +97,22 @@ def _item(detector, prediction, side, page):
     if prediction.error:
         return item | {"error": prediction.error}
     height, width = prediction.image.shape[:2]
-    shrink = min(1.0, side / max(height, width))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    small = cv2.resize(prediction.image, size, interpolation=cv2.INTER_AREA)
-    item |= {"score": prediction.score, "nearest": prediction.nearest, "image": _jpeg(small)}
-    if prediction.anomaly_map is not None:
-        item["map"] = _layer(detector.display_map(prediction))
+    item |= {"score": prediction.score, "nearest": prediction.nearest, **small_images(detector, prediction, side)}
     item["regions"] = [_outline(region.contour, width, height) for region in prediction.regions or ()]
     item["known"] = _known(prediction.sample.mask)
     return item
+
+
+def small_images(detector, prediction, side):
+    """Data URLs of a prediction with details, for a page: ``image``, at most ``side`` pixels a side, and ``map``, where
+    there is one, transparent where nothing is unusual."""
+    height, width = prediction.image.shape[:2]
+    shrink = min(1.0, side / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    urls = {"image": _jpeg(cv2.resize(prediction.image, size, interpolation=cv2.INTER_AREA))}
+    if prediction.anomaly_map is not None:
+        urls["map"] = _layer(detector.display_map(prediction))
+    return urls
 
 
 def _outline(points, width, height):

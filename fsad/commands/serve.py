@@ -1,0 +1,104 @@
+"""Serves detectors over HTTP, with one page to drop images on. Needs the extra: pip install 'fsad[serve]'
+
+Other machines reach it only with --host, and then a token is required, which does not go on the command line: set
+FSAD_TOKEN, or give a file. It speaks plain HTTP; put a proxy with TLS before it where the network is not trusted.
+"""
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+
+from fsad.commands import shared
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+EXTRA = "fsad serve needs FastAPI and uvicorn: pip install 'fsad[serve]'"
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add(
+        "detectors",
+        metavar="[NAME=]DETECTOR",
+        nargs="+",
+        help="folders of saved detectors, one a product; NAME is that of the folder unless given",
+    )
+    add(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen at (default: 127.0.0.1, this machine)"
+    )
+    add("--port", type=int, default=8000, metavar="N", help="port to listen at (default: 8000)")
+    add("--token_file", metavar="FILE", help="file with the token that requests must carry; FSAD_TOKEN serves as well")
+    add("--learn", action="store_true", help="take corrections: false alarms and missed parts change the detector")
+    add("--max_mb", type=shared.positive, default=64, metavar="N", help="largest request in megabytes (default: 64)")
+    add("--rate", type=shared.positive, default=50, metavar="N", help="requests a second of one client (default: 50)")
+    shared.add_runtime(parser, "tensorflow")
+
+
+def run(options):
+    given, token = named(options.detectors), _token(options)
+    local = _is_loopback(options.host)
+    if not local and not token:
+        raise ValueError(
+            f"Expected a token to serve at {options.host}, where other machines reach it: set FSAD_TOKEN or give "
+            "--token_file. Received: none"
+        )
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise RuntimeError(f"{EXTRA} ({error})") from error
+    detectors = {name: shared.load(folder) for name, folder in given.items()}
+    with shared.quiet():
+        from fsad import serve
+        from fsad.export import runtime
+    asked = options.runtime.replace("-", " ")
+
+    def prepare(detector):
+        if asked == "tensorflow":
+            return detector
+        return detector.with_runtime(runtime.choose(detector, None if asked == "auto" else [asked]))
+
+    app = serve.app(
+        detectors,
+        token=token,
+        learn=options.learn,
+        max_bytes=options.max_mb * 2**20,
+        rate=options.rate,
+        hosts=LOOPBACK if local else None,
+        prepare=prepare,
+    )
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    print(f"Serving {', '.join(detectors)} at http://{shown}:{options.port}/ Ctrl-C stops.", file=sys.stderr)
+    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=10)
+    return 0
+
+
+def named(arguments):
+    """Folders by name, from ``NAME=FOLDER`` and ``FOLDER``."""
+    found = {}
+    for argument in arguments:
+        name, equals, folder = argument.partition("=")
+        if not equals or Path(argument).is_dir():
+            name, folder = Path(argument).resolve().name, argument
+        if name in found:
+            raise ValueError(
+                f"Expected one detector named {name}; give NAME=DETECTOR. Received: {found[name]}, {folder}"
+            )
+        found[name] = folder
+    return found
+
+
+def _token(options):
+    if not options.token_file:
+        return os.environ.get("FSAD_TOKEN", "").strip() or None
+    token = Path(options.token_file).read_text(encoding="utf-8").strip()
+    if not token:
+        raise ValueError(f"{options.token_file}: expected a token. Received: an empty file")
+    return token
+
+
+def _is_loopback(host):
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

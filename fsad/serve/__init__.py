@@ -1,0 +1,259 @@
+"""Detectors as a web service: images in, verdicts out, one page for people. Needs the extra ``serve``.
+
+``POST /v1/NAME/predict`` takes the bytes of one image, or a form with several under ``images``. ``POST /v1/NAME/learn``
+takes corrections, if that is allowed. ``/health`` and ``/metrics`` are for machines, ``/openapi.json`` says it all.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import cv2
+import fastapi
+import numpy as np
+import prometheus_client as prometheus
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+import fsad
+from fsad import inputs
+from fsad.explain import overlay
+from fsad.images import ImageError, decode_image
+from fsad.serve import schemas
+from fsad.serve.limits import Limits
+from fsad.serve.metrics import Metrics
+from fsad.serve.worker import BusyError, Worker, described
+
+MAX_IMAGES = 32  # of a request
+OVERLAY = 1024  # pixels a side, at most, of the overlay's image
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+}
+
+
+def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=None, prepare=lambda d: d):
+    """The ASGI application.
+
+    Args:
+        detectors: dict of names and fitted `fsad.Detector`, loaded from or saved in a folder.
+        token, max_bytes, rate, hosts: as in `fsad.serve.limits.Limits`.
+        learn: whether corrections are taken.
+        prepare: as in `fsad.serve.worker.Worker`.
+
+    Raises:
+        ValueError: no detector, or a name that is none.
+    """
+    if not detectors:
+        raise ValueError("Expected at least one detector to serve. Received: none")
+    for name in detectors:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"Expected a name of letters, digits, '.', '_' and '-'. Received: {name!r}")
+    workers = {name: Worker(detector, prepare) for name, detector in detectors.items()}
+    metrics = Metrics(workers)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(service):
+        # No more images are decoded at a time than there are cores: of 100 megapixels each is 300 MB.
+        service.state.decoding = anyio.CapacityLimiter(os.cpu_count() or 1)
+        yield
+
+    service = fastapi.FastAPI(
+        title="fsad",
+        version=fsad.__version__,
+        description=__doc__,
+        docs_url=None,  # pages that would load scripts from other hosts
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=schemas.ERRORS,
+    )
+    service.add_middleware(Limits, token=token, max_bytes=max_bytes, rate=rate, hosts=hosts)
+
+    @service.exception_handler(BusyError)
+    async def busy(request, error):
+        return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
+
+    def worker_of(name: str) -> Worker:
+        if name not in workers:
+            raise fastapi.HTTPException(404, f"Expected a detector among {', '.join(workers)}. Received: {name!r}")
+        return workers[name]
+
+    Chosen = Annotated[Worker, fastapi.Depends(worker_of)]
+
+    @service.get("/", include_in_schema=False)
+    async def page():
+        folder = Path(__file__).parent
+        script = (folder / "page.js").read_text(encoding="utf-8")
+        text = (folder / "page.html").read_text(encoding="utf-8").replace("/* page.js */", script)
+        return HTMLResponse(text, headers=PAGE_HEADERS)
+
+    @service.get("/health")
+    async def health() -> dict[str, str]:
+        """Whether the service is up; needs no token."""
+        return {"status": "ok"}
+
+    @service.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def text_of_metrics():
+        """Counts, times and scores, for Prometheus."""
+        return Response(metrics.text(), media_type=prometheus.CONTENT_TYPE_LATEST)
+
+    @service.get("/v1")
+    async def listed() -> list[schemas.Info]:
+        """The detectors that are served."""
+        return [_info(name, worker, learn) for name, worker in workers.items()]
+
+    @service.post(
+        "/v1/{name}/predict",
+        openapi_extra=schemas.IMAGES,
+        response_model=schemas.Predictions,
+        response_model_exclude_none=True,
+        responses={200: {"content": {"image/png": {}}}},
+    )
+    async def predict(name: str, worker: Chosen, request: fastapi.Request, images: bool = False):
+        """Scores one image, the body, or several, a form with files ``images``.
+
+        With ``Accept: image/png`` and one image: a picture of it, regions outlined, beside its anomaly map.
+        """
+        with metrics.seconds.labels(name).time():
+            names, contents = await _files(request, ("images",))
+            decoded = await asyncio.gather(*(_decoded(service, *pair) for pair in zip(names, contents, strict=True)))
+            readable = [image for image in decoded if not isinstance(image, ImageError)]
+            if not readable:
+                raise fastapi.HTTPException(422, "; ".join(map(str, decoded)))
+            detector, predictions, changes = await asyncio.wrap_future(worker.submit(readable))
+            metrics.count(name, predictions, len(decoded) - len(readable))
+            if _wants_png(request):
+                if len(decoded) > 1:
+                    raise fastapi.HTTPException(400, "Expected one image for a PNG. Received: several")
+                png = await anyio.to_thread.run_sync(_overlay, detector, predictions[0])
+                headers = {"X-Verdict": predictions[0].verdict, "X-Score": f"{predictions[0].score:.6g}"}
+                return Response(png, media_type="image/png", headers=headers)
+            scored = zip(predictions, changes, strict=True)
+            answers = [
+                {"name": title, "error": image.reason}
+                if isinstance(image, ImageError)
+                else {"name": title, **described(detector, *next(scored), images)}
+                for title, image in zip(names, decoded, strict=True)
+            ]
+            return {"detector": name, "threshold": detector.threshold.value, "predictions": answers}
+
+    if not learn:
+        return service
+
+    @service.post("/v1/{name}/learn", openapi_extra=schemas.CORRECTIONS)
+    async def teach(name: str, worker: Chosen, request: fastapi.Request) -> dict:
+        """Takes corrections: files ``good``, false alarms, and ``defect``, missed parts; ``by``: who says so.
+
+        The detector is fitted anew with them and saved; the answer is the entry of its journal.
+        """
+        titles, contents, roles, by = await _corrected(request)
+        return await _changed(lambda: _learn(worker, titles, contents, roles, by))
+
+    @service.post("/v1/{name}/undo")
+    async def forget(name: str, worker: Chosen) -> schemas.Info:
+        """Forgets what the detector learned last."""
+        await _changed(worker.undo)
+        return _info(name, worker, learn)
+
+    return service
+
+
+async def _changed(change):
+    try:
+        return await anyio.to_thread.run_sync(change)
+    except (ValueError, OSError) as error:
+        raise fastapi.HTTPException(422, str(error)) from error
+
+
+def _learn(worker, titles, contents, roles, by):
+    given = {"good": [], "defect": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (title, content, role) in enumerate(zip(titles, contents, roles, strict=True)):
+            path = Path(folder, f"{number}{Path(title).suffix[:8]}")
+            path.write_bytes(content)
+            given[role].append(inputs.Sample(path, title=title))
+        return worker.learn(**given, by=by)
+
+
+async def _files(request, fields):
+    """``(names, contents)`` of the files of a request: its body, or those of a form."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form(max_files=MAX_IMAGES) as form:
+            files = [file for field in fields for file in form.getlist(field) if not isinstance(file, str)]
+            names, contents = [file.filename or "image" for file in files], [await file.read() for file in files]
+    else:
+        names, contents = ["image"], [await request.body()]
+    if not any(contents):
+        raise fastapi.HTTPException(
+            400, f"Expected an image, or a form with files {' or '.join(fields)}. Received: none"
+        )
+    return names, contents
+
+
+async def _corrected(request):
+    """``(names, contents, roles, by)`` of a form with corrections."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise fastapi.HTTPException(400, "Expected a form with files good or defect. Received: another content")
+    found = []
+    async with request.form(max_files=MAX_IMAGES) as form:
+        for role in ("good", "defect"):
+            for file in form.getlist(role):
+                if isinstance(file, str):
+                    raise fastapi.HTTPException(400, f"Expected files {role}. Received: text")
+                found.append((file.filename or "image", await file.read(), role))
+        by = form.get("by")
+    if not found:
+        raise fastapi.HTTPException(400, "Expected files good or defect. Received: none")
+    titles, contents, roles = zip(*found, strict=True)
+    return titles, contents, roles, by if isinstance(by, str) and by else None
+
+
+async def _decoded(service, name, content):
+    """An image, or the error."""
+    try:
+        return await anyio.to_thread.run_sync(decode_image, content, name, limiter=service.state.decoding)
+    except ImageError as error:
+        return error
+
+
+def _wants_png(request):
+    return request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip() == "image/png"
+
+
+def _overlay(detector, prediction):
+    """PNG of an image with its regions outlined, beside its map."""
+    height, width = prediction.image.shape[:2]
+    shrink = min(1.0, OVERLAY / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    image = cv2.resize(prediction.image, size, interpolation=cv2.INTER_AREA)
+    outlined, thick = image.copy(), max(1, round(max(size) / 400))
+    for region in prediction.regions or ():
+        outline = [np.round(np.array(region.contour) * shrink).astype(np.int32)]
+        for color, wide in (((255, 255, 255), 3 * thick), ((179, 38, 30), thick)):
+            cv2.polylines(outlined, outline, True, color, wide, cv2.LINE_AA)
+    beside = np.hstack([outlined, overlay.blend(image, detector.display_map(prediction), top=1)])
+    return cv2.imencode(".png", cv2.cvtColor(beside, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def _info(name, worker, learn):
+    detector, roles = worker.detector, [record["role"] for record in worker.detector.fitted.training]
+    threshold = detector.threshold
+    return schemas.Info(
+        name=name,
+        recipe=detector.recipe,
+        threshold=threshold.value,
+        unsure=list(threshold.unsure) if threshold.unsure else None,
+        how=threshold.how,
+        good=roles.count("good"),
+        defective=roles.count("defective"),
+        learned=len(detector.fitted.journal),
+        scored=worker.monitor.seen,
+        drift=worker.monitor.sentences(),
+        can_learn=learn,
+    )
