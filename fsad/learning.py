@@ -1,7 +1,8 @@
 """A detector goes on learning from its mistakes: false alarms become references, missed defects weigh.
 
-Nothing but the detector itself is needed: it holds its training images. Both it and the threshold are fitted anew, to
-the old images and the new ones, in seconds where no network is trained. A journal says what was learned, when, from
+Nothing but the detector itself is needed: it holds its training images. References, what is usual, weights and
+threshold are fitted anew, to the old images and the new ones, in seconds where no network is trained; its features, with
+their principal components, stay as they were. A journal says what was learned, when, from
 which files, and what that did to scores and threshold; the last entry can be undone.
 """
 
@@ -94,13 +95,10 @@ def _kept(fitted):
 
 def _fit(detector, records, images, signatures, progress):
     fitted, options, warnings = detector.fitted, detector.options, []
-    make = recipes.RECIPES[detector.recipe]
-    recipe = make(**{**fitted.settings, "weights": "none"})
-    if recipe.trained:  # from where the training started
-        recipe = make(**fitted.settings)
-    else:
-        recipe.model.set_weights(detector.model.get_weights())
-        recipe.weights = fitted.weights
+    if detector.recipe == "patches":
+        recipe = recipes.patches.refit(fitted.model, fitted.weights, fitted.settings)
+    else:  # from where the training started
+        recipe = recipes.RECIPES[detector.recipe](**fitted.settings)
     is_good = np.array([record["role"] == "good" for record in records])
     groups = fitting.group(recipe, options, records, images, signatures, is_good, warnings)
     data = fitting.Training(records, images, signatures, is_good, groups)

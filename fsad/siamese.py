@@ -145,7 +145,16 @@ _compiled = weakref.WeakKeyDictionary()  # models -> their embedder, which does 
 def compiled(model):
     """A model as a function that holds few of its feature maps at a time: a Keras model called as it is holds them all,
     gigabytes for a large image, and takes twice the time."""
-    return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]  # one graph for batches of any size
+    return tf.function(lambda images: model(images, training=False), input_signature=signature)
+
+
+def with_distance(model, distance):
+    """The same backbone and neck, compiled once for both, with a distance of its own."""
+    other = build(*parts(model)[:2], distance)
+    if model in _compiled:
+        _compiled[other] = _compiled[model]
+    return other
 
 
 def indexed(model, features=False, branch=None):

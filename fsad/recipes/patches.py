@@ -97,12 +97,30 @@ def build(
         cells = [length + window - 1 for length in neck.output_shape[1:3]]
         how["roi"] = regions_of_interest.cells(regions_of_interest.decode(roi), cells).astype(int).tolist()
     distance = siamese.patch_distance(neck.output_shape[1:], channels, **how)
-    views = views or ("mirrored" if network and not tile else "none")
+    return _recipe(siamese.build(body, neck, distance), loaded, views, weigh, adapt)
+
+
+def refit(model, weights, settings):
+    """The recipe of a fitted model with a distance of its own, to be fitted anew: the backbone and the neck with its
+    principal components stay, so that what is in the detector already is embedded as before.
+
+    Args:
+        model, weights, settings: of a `fsad.fitted.Fitted`.
+    """
+    distance = siamese.parts(model).distance
+    fresh = keras.models.clone_model(distance)
+    fresh.set_weights(distance.get_weights())
+    own = {name: settings[name] for name in ("views", "weigh") if name in settings}
+    return _recipe(siamese.with_distance(model, fresh), weights, **own)
+
+
+def _recipe(model, weights, views=None, weigh=True, adapt=lambda model, images: None):
+    layer, _ = siamese.distance_layer(model)
+    views = views or ("mirrored" if weights != "fixed" and not layer.tile else "none")
     if views not in VIEWS:
         raise ValueError(f"Expected views among {', '.join(VIEWS)}. Received: {views!r}")
-    model = siamese.build(body, neck, distance)
     return Recipe(
-        "patches", model, loaded, views=VIEWS[views], adapt=adapt, fuse=lambda *found: fuse(model, *found, weigh)
+        "patches", model, weights, views=VIEWS[views], adapt=adapt, fuse=lambda *found: fuse(model, *found, weigh)
     )
 
 
