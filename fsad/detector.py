@@ -12,12 +12,25 @@ import numpy as np
 import tensorflow as tf
 
 import fsad
-from fsad import drift, evaluation, fitting, inputs, learning, recipes, regions, scoring, siamese, storage, thresholds
+from fsad import (
+    alignment,
+    drift,
+    evaluation,
+    fitting,
+    inputs,
+    learning,
+    recipes,
+    regions,
+    scoring,
+    siamese,
+    storage,
+    thresholds,
+)
 from fsad.backbones import own
 from fsad.explain import methods
 from fsad.export import runtime as runtimes
 from fsad.fitted import Fitted, Options
-from fsad.images import ImageError, resize
+from fsad.images import ImageError
 from fsad.layers import Comparison
 from fsad.prediction import Prediction
 
@@ -39,6 +52,8 @@ class Detector:
         folds: trainings that hold images out, to set the threshold of a recipe that is trained.
         seed: of every random draw.
         precision: of training, ``"float32"`` or ``"mixed_bfloat16"``; by `fsad.training.fast_precision` if None.
+        align: move and turn each image until it lies on a reference image (`fsad.alignment`), for parts whose outline
+            or marks are in each image; `fit` refuses it where too few of the good images lock.
         group_pattern: a regular expression that finds the name of the part in the path of an image
             (`fsad.inputs.load`), where several images show one part from different sides: none of them vouches for
             another when the threshold is set, and `evaluate` leaves out parts seen before.
@@ -61,6 +76,7 @@ class Detector:
         seed: int = 0,
         precision: str | None = None,
         group_pattern: str | None = None,
+        align: bool = False,
         **settings,
     ):
         if recipe not in recipes.RECIPES:
@@ -69,7 +85,9 @@ class Detector:
             raise ValueError(f"Expected max_references >= 1 and folds >= 0. Received: {max_references} and {folds}")
         self.recipe = recipe
         self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
-        self.options = Options(false_alarm_rate, miss_rate, max_references, folds, seed, precision, group_pattern)
+        self.options = Options(
+            false_alarm_rate, miss_rate, max_references, folds, seed, precision, group_pattern, align
+        )
         self.fitted: Fitted | None = None
         self.folder: Path | None = None
         self._use_tensorflow()
@@ -220,7 +238,8 @@ class Detector:
         """
         if threshold is not None and not np.isfinite(threshold):
             raise ValueError(f"Expected a finite threshold. Received: {threshold}")
-        readings = inputs.read_ahead(inputs.find(given), self.size, signatures=details, images=details)
+        samples, aligner = inputs.find(given), self._known().aligner
+        readings = inputs.read_ahead(samples, self.size, signatures=details, images=details, aligner=aligner)
         for batch in _batches(readings, siamese.batch_for(self.size, BATCH)):
             readable = [reading.resized for reading in batch if not reading.error]
             outputs = self.scorer(np.stack(readable)) if readable else {}
@@ -267,7 +286,8 @@ class Detector:
         if prediction.error:
             raise ImageError(prediction.name, prediction.error)
         if method is not None and method != self.methods[0]:
-            anomaly_map = methods.anomaly_map(self._known(), method, resize(prediction.image, self.size))
+            (reading,) = inputs.read_ahead([inputs.Sample(prediction.image)], self.size, aligner=self._known().aligner)
+            anomaly_map = self._back(methods.anomaly_map(self._known(), method, reading.resized), reading)
             prediction = dataclasses.replace(prediction, anomaly_map=anomaly_map)
         return prediction
 
@@ -304,6 +324,12 @@ class Detector:
     def _use_tensorflow(self):
         self._scorer, self.runtime = None, "tensorflow"
 
+    def _back(self, anomaly_map, reading):
+        """The map of an image as it lies in its file."""
+        if reading.aligned is None or reading.aligned.matrix is None:
+            return anomaly_map
+        return alignment.back(anomaly_map, reading.aligned.matrix, self.size)
+
     def _prediction(self, reading, outputs, threshold, details):
         score, views = float(outputs["score"]), self.fitted.views
         anomaly_map = None
@@ -311,6 +337,7 @@ class Detector:
             anomaly_map = outputs.get("anomaly_map")
             if anomaly_map is None:
                 anomaly_map = methods.anomaly_map(self.fitted, self.methods[0], reading.resized)
+            anomaly_map = self._back(anomaly_map, reading)
         limit, found = self.fitted.map_limit, None
         if details and limit is not None:
             found = regions.find(anomaly_map, reading.image.shape[:2], limit)
@@ -323,6 +350,7 @@ class Detector:
             anomaly_map=anomaly_map,
             regions=found,
             condition=drift.numbers(reading.resized),
+            aligned=None if reading.aligned is None else reading.aligned.matrix is not None,
             image=reading.image,
             signature=reading.signature,
         )

@@ -61,7 +61,13 @@ class Monitor:
         self.deviation, self.between = (np.maximum(spread, smallest) for spread in (np.maximum(*spreads), spreads[1]))
         self.upper = float(np.quantile(scores, 0.75)) if len(scores) else np.inf
         self.latest = collections.deque(maxlen=WINDOW)
-        self.seen, self.first = 0, {}
+        self.seen, self.unaligned, self.first = 0, 0, {}
+
+    def see(self, prediction):
+        """`update` for a `fsad.Prediction`; also says ``"not aligned"`` of one that did not lock."""
+        found = self.update(prediction.condition, prediction.score)
+        self.unaligned += prediction.aligned is False
+        return [*found, "not aligned"] if prediction.aligned is False else found
 
     def update(self, values, score):
         """Takes the next image, by its `numbers` and its score; returns what differs now, words for people."""
@@ -96,6 +102,11 @@ class Monitor:
             told.append(f"{what} than those of the good images of the fit, noticed at image {at} of {self.seen}.")
         if told:
             told.append("Check light, camera and position; fit again, or learn good images of the new state.")
+        if self.unaligned:
+            told.append(
+                f"{self.unaligned} of {self.seen} images could not be aligned and were scored as they lie: another "
+                "part, or one that is moved or turned too far."
+            )
         return told
 
 

@@ -7,7 +7,7 @@ import cv2
 import keras
 import numpy as np
 
-from fsad import thresholds
+from fsad import alignment, thresholds
 from fsad.backbones import own
 
 THUMBNAIL = 160  # pixels
@@ -24,6 +24,7 @@ class Options:
     seed: int = 0
     precision: str | None = None
     group_pattern: str | None = None
+    align: bool = False
 
 
 def _is_reference(record):
@@ -57,6 +58,7 @@ class Fitted:
         signatures: ``(t, 64, 64)`` of the training images, by which other photographs of the same parts are recognised.
         warnings: what a user should know.
         settings: those that the network was built with, a dict.
+        reference: uint8 ``(height, width, 3)``, the image that all are aligned to (`fsad.alignment`), or None.
         journal: a dict for each time the detector learned (`fsad.learning`).
     """
 
@@ -73,6 +75,7 @@ class Fitted:
     warnings: tuple
     settings: dict
     journal: tuple = ()
+    reference: np.ndarray | None = None
 
     @functools.cached_property
     def thumbnails(self):
@@ -82,6 +85,11 @@ class Fitted:
         scale = min(1, THUMBNAIL / max(height, width))
         size = max(1, round(scale * width)), max(1, round(scale * height))
         return np.stack([cv2.resize(self.images[row], size, interpolation=cv2.INTER_AREA) for row in rows])
+
+    @functools.cached_property
+    def aligner(self):
+        """The `fsad.alignment.Aligner` of images, None where they are taken as they lie."""
+        return None if self.reference is None else alignment.Aligner(self.reference)
 
     @property
     def views(self):

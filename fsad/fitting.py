@@ -3,6 +3,7 @@
 `fit` is five steps: select, read, group, embed or train, calibrate.
 """
 
+import dataclasses
 import inspect
 import logging
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fsad import (
+    alignment,
     backbones,
     duplicates,
     input_size,
@@ -79,9 +81,15 @@ def fit(name, settings, options, good, defect=None, progress=True):
     recipe, settings = build(name, settings, samples["good"], warnings)
     records, images, signatures = read(samples, recipe.size, warnings, progress)
     is_good = np.array([record["role"] == "good" for record in records])
+    reference = None
+    if options.align:
+        images, reference, missed = alignment.fit(images, is_good)
+        if missed:
+            warnings.append(f"{missed} of the {(~is_good).sum()} defective images could not be aligned.")
     groups = group(recipe, options, records, images, signatures, is_good, warnings)
     data = Training(records, images, signatures, is_good, groups)
-    return fit_to(recipe, settings, options, data, rng, warnings, progress)
+    fitted = fit_to(recipe, settings, options, data, rng, warnings, progress)
+    return dataclasses.replace(fitted, reference=reference)
 
 
 def fit_to(recipe, settings, options, data, rng, warnings, progress=True):

@@ -1,9 +1,9 @@
 """A detector goes on learning from its mistakes: false alarms become references, missed defects weigh.
 
 Nothing but the detector itself is needed: it holds its training images. References, what is usual, weights and
-threshold are fitted anew, to the old images and the new ones, in seconds where no network is trained; its features, with
-their principal components, stay as they were. A journal says what was learned, when, from
-which files, and what that did to scores and threshold; the last entry can be undone.
+threshold are fitted anew, to the old images and the new ones, in seconds where no network is trained; its features,
+with their principal components, stay as they were. A journal says what was learned, when, from which files, and what
+that did to scores and threshold; the last entry can be undone.
 """
 
 import dataclasses
@@ -47,6 +47,8 @@ def learn(detector, good=None, defect=None, by=None, progress=True) -> Fitted:
                 f"with as {old['role']}"
             )
     before = detector.score(images)
+    if fitted.aligner:
+        images = np.stack([fitted.aligner(image).image for image in images])
     old, rows = _kept(fitted)
     new = [{**record, "learned": number} for record in new]
     data = (old + new, np.concatenate([fitted.images[rows], images]),
@@ -103,4 +105,5 @@ def _fit(detector, records, images, signatures, progress):
     groups = fitting.group(recipe, options, records, images, signatures, is_good, warnings)
     data = fitting.Training(records, images, signatures, is_good, groups)
     rng = np.random.default_rng(options.seed)
-    return fitting.fit_to(recipe, fitted.settings, options, data, rng, warnings, progress)
+    changed = fitting.fit_to(recipe, fitted.settings, options, data, rng, warnings, progress)
+    return dataclasses.replace(changed, reference=fitted.reference)

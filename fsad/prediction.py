@@ -16,8 +16,9 @@ class Prediction:
     the verdict in [0.5, 1]; ``nearest``: number of the nearest reference; ``condition``: `fsad.drift.numbers` of the
     image; ``anomaly_map``: float32 ``(h, w)``, where the image differs; ``error``: why the image could not be scored,
     and then all of these are None. With details, while streaming: ``regions``, a tuple of `fsad.regions.Region`, None
-    where the maps of a recipe have no scale; ``image``, uint8 RGB at full size, and ``signature``, by which near-
-    duplicates are recognised.
+    where the maps of a recipe have no scale; ``aligned``: whether the image locked on the reference image, None where
+    the detector does not align; ``image``, uint8 RGB at full size, and ``signature``, by which near-duplicates are
+    recognised.
     """
 
     sample: Sample
@@ -28,6 +29,7 @@ class Prediction:
     anomaly_map: np.ndarray | None = dataclasses.field(default=None, repr=False)
     regions: tuple | None = None
     condition: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    aligned: bool | None = None
     error: str | None = None
     image: np.ndarray | None = dataclasses.field(default=None, repr=False)
     signature: np.ndarray | None = dataclasses.field(default=None, repr=False)

@@ -39,4 +39,6 @@ def run(options):
         f"Written: {result['path']}\nChecked on {result['images']} {result['checked_on']}: scores differ by at most "
         f"{result['largest_difference']:.2g}; verdicts changed: {result['verdicts_changed']}"
     )
+    if detector.fitted.reference is not None:
+        print("Note: the export takes images as they lie. Align them before, or expect higher scores.")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from fsad.commands import shared
 
 SETTINGS = ("backbone", "layers", "weights", "side", "epochs", "roi")  # of the recipe
-OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed", "group_pattern")  # of the detector
+OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed", "group_pattern", "align")  # of the detector
 
 
 def add_arguments(parser):
@@ -41,6 +41,12 @@ def add_arguments(parser):
     )
     add(
         "--roi", metavar="FILE", help="region of interest: a mask, white where it counts, or JSON (see fsad roi --help)"
+    )
+    add(
+        "--align",
+        action="store_true",
+        default=None,
+        help="move and turn each image until it lies on a reference image, for parts that lie differently",
     )
     add("--epochs", type=shared.positive, metavar="N", help="training epochs (trained recipes only)")
     add(

@@ -208,7 +208,7 @@ def report(detector, samples, path, title, threshold=None, strict=False):
 
 def row_of(prediction, monitor):
     """A prediction by `COLUMNS`, once the monitor has seen it."""
-    changed = None if prediction.error else "; ".join(monitor.update(prediction.condition, prediction.score)) or None
+    changed = None if prediction.error else "; ".join(monitor.see(prediction)) or None
     values = (prediction.name, prediction.score, prediction.verdict, prediction.confidence, prediction.error, changed)
     rounded = (float(f"{value:.6g}") if isinstance(value, float) else value for value in values)
     return dict(zip(COLUMNS, rounded, strict=True))

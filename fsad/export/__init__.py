@@ -8,6 +8,7 @@ removed again if its scores differ by more than `TOLERANCE`.
 """
 
 import importlib
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from fsad import inputs
 from fsad.files import FsadError
 from fsad.images import resize
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3  # largest difference of a score that passes
 MAX_IMAGES = 200  # an export is checked on
@@ -44,6 +47,8 @@ def export(detector, format, path, given=None, int8=False):
     Raises:
         ExportError: scores differ, or a package is missing.
     """
+    if detector.fitted.reference is not None:
+        log.warning("Exports take images as they lie: align them before (fsad.alignment), or expect higher scores.")
     what, checked = images_of(detector, given)
     score = write(detector, format, path, checked, int8)
     expected = np.concatenate([detector.compare(image[None]).score.numpy() for image in checked])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fsad import colours, duplicates
+from fsad import alignment, colours, duplicates
 from fsad.images import ImageError, resize
 from fsad.inputs.samples import Sample
 
@@ -16,8 +16,9 @@ AHEAD = 16  # images that are read while earlier ones are worked on
 
 class Reading(NamedTuple):
     """A sample as read: ``size`` (width, height); ``resized`` ``(h, w, 3)``, ``signature`` ``(64, 64)`` with
-    ``colours`` ``(6,)``, and ``image`` ``(H, W, 3)`` where they were asked for; ``error``: why it could not be read,
-    and then only that."""
+    ``colours`` ``(6,)``, and ``image`` ``(H, W, 3)`` where they were asked for; ``aligned``: the
+    `fsad.alignment.Aligned` that ``resized`` is of, where that was asked for; ``error``: why it could not be read, and
+    then only that."""
 
     sample: Sample
     size: tuple | None = None
@@ -25,10 +26,11 @@ class Reading(NamedTuple):
     signature: np.ndarray | None = None
     colours: np.ndarray | None = None
     image: np.ndarray | None = None
+    aligned: alignment.Aligned | None = None
     error: str | None = None
 
 
-def read_ahead(samples, side=None, signatures=False, images=False):
+def read_ahead(samples, side=None, signatures=False, images=False, aligner=None):
     """Yields a `Reading` of each sample, in order, read in threads while the earlier ones are worked on.
 
     Args:
@@ -37,6 +39,7 @@ def read_ahead(samples, side=None, signatures=False, images=False):
         signatures: also make the near-duplicate signature (`fsad.duplicates.signature`) and the six colour numbers
             (`fsad.colours`), in the same pass.
         images: also keep the image at full size.
+        aligner: a `fsad.alignment.Aligner` for the resized image.
     """
 
     def read(sample):
@@ -44,13 +47,16 @@ def read_ahead(samples, side=None, signatures=False, images=False):
             image = sample.read()
         except ImageError as error:
             return Reading(sample, error=error.reason)
+        resized = resize(image, side) if side else None
+        aligned = aligner(resized) if aligner else None
         return Reading(
             sample,
             size=image.shape[1::-1],
-            resized=resize(image, side) if side else None,
+            resized=aligned.image if aligned else resized,
             signature=duplicates.signature(image) if signatures else None,
             colours=colours.colours(image) if signatures else None,
             image=image if images else None,
+            aligned=aligned,
         )
 
     return prefetch(read, samples)

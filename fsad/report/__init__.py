@@ -46,7 +46,7 @@ def write(path, detector, predictions, count, title="", threshold=None, monitor=
     monitor = monitor or drift.monitor_of(detector.fitted)
     for prediction in predictions:
         if prediction.condition is not None:
-            monitor.update(prediction.condition, prediction.score)
+            monitor.see(prediction)
             series.append([float(f"{value:.4g}") for value in (*prediction.condition, prediction.score)])
         items.append(_item(detector, prediction, side, path))
         bare.append(prediction.bare())
@@ -98,6 +98,8 @@ def _item(detector, prediction, side, page):
         return item | {"error": prediction.error}
     height, width = prediction.image.shape[:2]
     item |= {"score": prediction.score, "nearest": prediction.nearest, **small_images(detector, prediction, side)}
+    if prediction.aligned is False:
+        item["unaligned"] = True
     item["regions"] = [_outline(region.contour, width, height) for region in prediction.regions or ()]
     item["known"] = _known(prediction.sample.mask)
     return item

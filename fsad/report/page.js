@@ -170,7 +170,7 @@ function card(item, position) {
   const body = make("span", {className: "text"},
     make("span", {className: "verdict"}, make("b"), make("span", {className: "confidence"})),
     make("span", {textContent: `score ${digits(item.score)}` + (item.kind ? ` · ${item.kind}` : "")}),
-    make("span", {textContent: item.used ? "part used for fitting" : ""}),
+    make("span", {textContent: [item.used ? "part used for fitting" : "", item.unaligned ? "not aligned" : ""].filter(Boolean).join(", ")}),
     make("span", {className: "mark"}),
     make("span", {className: "name", title: item.name}, make("bdi", {textContent: item.name})));
   const button = make("button", {className: "item"}, make("span", {className: "thumbnail"}, frame(item)), body);

@@ -97,7 +97,7 @@ class Worker:
             samples = [Sample(image) for images, _ in jobs for image in images]
             try:
                 predictions = list(detector.stream(samples, details=True))
-                changes = [monitor.update(p.condition, p.score) for p in predictions]
+                changes = [monitor.see(p) for p in predictions]
             except BaseException as error:
                 for _, future in jobs:
                     future.set_exception(error)
