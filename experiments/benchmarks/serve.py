@@ -6,8 +6,8 @@ What you will see: the default detector on synthetic metal behind `fsad serve`, 
 same machine, one image a request, for 20 seconds each; median and 99th percentile of the time from request to answer,
 images per second, errors. Above it the library: the same files by `Detector.stream`, with maps and regions as the
 service gives them, one image at a time and all at once. Written to results/benchmark_serve.md.
-Expected: one client waits a few milliseconds longer than the library takes; with more clients throughput is near that of
-the library, and each waits for its turn. Clients and service share the cores.
+Expected: one client waits a few milliseconds longer than the library takes; with more clients throughput is near that
+of the library, and each waits for its turn. Clients and service share the cores.
 """
 
 import http.client
