@@ -50,6 +50,15 @@ def main(argv=None):
     except BrokenPipeError:  # the reader of our lines has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        missing = "TensorFlow" if name in ("keras", "tensorflow") else name
+        print(
+            f"fsad {options.verb}: needs {missing}, which is not installed here; install fsad with all that it needs, "
+            "or do this where it is",
+            file=sys.stderr,
+        )
+        return 2
     except (FsadError, ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
         print(f"fsad {options.verb}: {error or type(error).__name__}", file=sys.stderr)
         return 2

@@ -6,36 +6,25 @@ import datetime
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 import fsad
-from fsad import (
-    alignment,
-    drift,
-    evaluation,
-    fitting,
-    inputs,
-    learning,
-    recipes,
-    regions,
-    scoring,
-    siamese,
-    storage,
-    thresholds,
-)
-from fsad.backbones import own
-from fsad.explain import methods
-from fsad.export import runtime as runtimes
-from fsad.fitted import Fitted, Options
-from fsad.images import ImageError
-from fsad.layers import Comparison
+from fsad import alignment, drift, evaluation, inputs, regions, storage, thresholds
+from fsad.fitted import Fitted, Network, Options, is_model
+from fsad.images import ImageError, batch_for
 from fsad.prediction import Prediction
+
+if TYPE_CHECKING:
+    import keras
+
+    from fsad.export import runtime as runtimes
+    from fsad.layers import Comparison
 
 log = logging.getLogger(__name__)
 
+RECIPES = ("patches", "senarathna", "takimoto", "livieris")
 DEFAULT = "patches"
 BATCH = 8
 
@@ -62,7 +51,6 @@ class Detector:
 
     Attributes:
         fitted: a `fsad.fitted.Fitted`, None before `fit`.
-        runtime: name of what scores images.
         folder: where it was saved last or loaded from, None before.
     """
 
@@ -79,8 +67,8 @@ class Detector:
         align: bool = False,
         **settings,
     ):
-        if recipe not in recipes.RECIPES:
-            raise ValueError(f"Expected a recipe among {', '.join(recipes.RECIPES)}. Received: {recipe!r}")
+        if recipe not in RECIPES:
+            raise ValueError(f"Expected a recipe among {', '.join(RECIPES)}. Received: {recipe!r}")
         if max_references < 1 or folds < 0:
             raise ValueError(f"Expected max_references >= 1 and folds >= 0. Received: {max_references} and {folds}")
         self.recipe = recipe
@@ -90,17 +78,18 @@ class Detector:
         )
         self.fitted: Fitted | None = None
         self.folder: Path | None = None
-        self._use_tensorflow()
+        self._scorer = None
 
     def __repr__(self):
         backbone = self.settings.get("backbone")
-        backbone = backbone.name if isinstance(backbone, keras.Model) else backbone
+        backbone = backbone.name if is_model(backbone) else backbone
         backbone = backbone["keras_model"] if isinstance(backbone, dict) else backbone
         shown = [repr(self.recipe)] + ([f"backbone={backbone!r}"] if backbone else [])
         if self.fitted is None:
             return f"Detector({', '.join(shown)}, not fitted)"
         shown += [f"weights={self.fitted.weights!r}", f"references={len(self.fitted.references) // self.fitted.views}"]
-        return f"Detector({', '.join(shown)}, threshold={self.threshold.value:.4g}, runtime={self.runtime!r})"
+        shown += [f"threshold={self.threshold.value:.4g}"] + ([f"runtime={self.runtime!r}"] if self._scorer else [])
+        return f"Detector({', '.join(shown)})"
 
     def fit(self, good, defect=None, progress: bool = True) -> "Detector":
         """Learns from good images and, if there are any, defective ones.
@@ -120,8 +109,10 @@ class Detector:
             raise ValueError(
                 "Expected the Keras model that the detector was built with as its backbone. Received: a loaded detector"
             )
+        from fsad import fitting
+
         self.fitted = fitting.fit(self.recipe, self.settings, self.options, good, defect, progress)
-        self._use_tensorflow()
+        self._scorer = None
         return self
 
     def learn(self, good=None, defect=None, by: str | None = None, progress: bool = True) -> dict:
@@ -130,16 +121,20 @@ class Detector:
         Returns:
             The entry of the journal.
         """
+        from fsad import learning
+
         self._known()
         self.fitted = learning.learn(self, good, defect, by, progress)
-        self._use_tensorflow()
+        self._scorer = None
         return self.fitted.journal[-1]
 
     def undo(self, progress: bool = True) -> None:
         """Forgets what it learned last."""
+        from fsad import learning
+
         self._known()
         self.fitted = learning.undo(self, progress)
-        self._use_tensorflow()
+        self._scorer = None
 
     @property
     def threshold(self) -> thresholds.Threshold:
@@ -174,44 +169,67 @@ class Detector:
         return new
 
     @property
-    def model(self) -> keras.Model:
-        """The two-input Keras model."""
+    def model(self) -> "keras.Model":
+        """The two-input Keras model, which is built when it is asked for first."""
         return self._known().model
 
     @property
     def size(self) -> tuple[int, int]:
         """``(height, width)`` of the images the model takes, in pixels."""
-        return tuple(self.model.input_shape[0][1:3])
+        return self._known().size
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the explanation methods, the best for this detector first."""
-        return methods.available(self.model)
+        return tuple(self._known().methods)
 
-    def compare(self, batch) -> Comparison:
+    def compare(self, batch) -> "Comparison":
         """Images ``(B, height, width, 3)`` in [0, 255], any dtype -> their comparison with the references, as tensors.
 
         This is the graph that `fsad.export` writes down.
         """
+        import tensorflow as tf
+
+        from fsad import scoring, siamese
+
         fitted = self._known()
-        backbone, neck, _ = siamese.parts(fitted.model)
+        with tf.init_scope():  # a model that is built now is no part of a function that is being traced
+            model = fitted.model
+        backbone, neck, _ = siamese.parts(model)
         embeddings = neck(backbone(tf.cast(batch, tf.float32), training=False), training=False)
-        return scoring.compare(fitted.model, embeddings, tf.constant(fitted.references), fitted.reduction)
+        return scoring.compare(model, embeddings, tf.constant(fitted.references), fitted.reduction)
 
     @property
     def scorer(self):
         """A function of uint8 images ``(B, height, width, 3)``, computed by `runtime`: a dict of ``score`` ``(B,)``,
         ``per_reference`` ``(B, R)`` and, where patches are compared, ``anomaly_map`` ``(B, h, w)``."""
+        return self._scoring()[1]
+
+    @property
+    def runtime(self) -> str:
+        """Name of what scores images: ``"onnx"`` for a saved detector that has its graph, if ONNX Runtime is installed;
+        else ``"tensorflow"``, or what `with_runtime` chose."""
+        return self._scoring()[0] if self.fitted else "none"
+
+    def _scoring(self):
         if self._scorer is None:
-            shape = (None, *self.size, 3)
+            from fsad.export import session
 
-            def scorer(images):
-                return {k: v for k, v in self.compare(images)._asdict().items() if v is not None}
-
-            self._scorer = tf.function(scorer, input_signature=[tf.TensorSpec(shape, tf.uint8, "images")])
+            graph = self._known().graph
+            onnx = None if graph is None else session.of(graph)
+            self._scorer = ("onnx", onnx) if onnx else ("tensorflow", self.traced())
         return self._scorer
 
-    def with_runtime(self, runtime: str | runtimes.Choice = "auto", given=None) -> "Detector":
+    def traced(self):
+        """`scorer` as a function of TensorFlow, which exports write down."""
+        import tensorflow as tf
+
+        def scorer(images):
+            return {k: v for k, v in self.compare(images)._asdict().items() if v is not None}
+
+        return tf.function(scorer, input_signature=[tf.TensorSpec((None, *self.size, 3), tf.uint8, "images")])
+
+    def with_runtime(self, runtime: "str | runtimes.Choice" = "auto", given=None) -> "Detector":
         """The same detector, scoring by another runtime; this one stays as it is.
 
         Args:
@@ -222,10 +240,12 @@ class Detector:
         Raises:
             fsad.export.ExportError: its package is missing, or its scores differ.
         """
+        from fsad.export import runtime as runtimes
+
         if isinstance(runtime, str):
             runtime = runtimes.choose(self, None if runtime == "auto" else [runtime], given)
         other = copy.copy(self)
-        other._scorer, other.runtime = runtime.function, runtime.name
+        other._scorer = runtime.name, runtime.function
         return other
 
     def stream(self, given, threshold: float | None = None, details: bool = False) -> Iterator[Prediction]:
@@ -240,7 +260,7 @@ class Detector:
             raise ValueError(f"Expected a finite threshold. Received: {threshold}")
         samples, aligner = inputs.find(given), self._known().aligner
         readings = inputs.read_ahead(samples, self.size, signatures=details, images=details, aligner=aligner)
-        for batch in _batches(readings, siamese.batch_for(self.size, BATCH)):
+        for batch in _batches(readings, batch_for(self.size, BATCH)):
             readable = [reading.resized for reading in batch if not reading.error]
             outputs = self.scorer(np.stack(readable)) if readable else {}
             columns = [np.asarray(values) for values in outputs.values()]
@@ -287,6 +307,8 @@ class Detector:
             raise ImageError(prediction.name, prediction.error)
         if method is not None and method != self.methods[0]:
             (reading,) = inputs.read_ahead([inputs.Sample(prediction.image)], self.size, aligner=self._known().aligner)
+            from fsad.explain import methods
+
             anomaly_map = self._back(methods.anomaly_map(self._known(), method, reading.resized), reading)
             prediction = dataclasses.replace(prediction, anomaly_map=anomaly_map)
         return prediction
@@ -297,22 +319,36 @@ class Detector:
         Patch distances are on one scale for all images: 0.5 is the threshold, so that good images stay
         dark. The others have no such scale; each image's own 99.5th percentile becomes 1.
         """
-        return methods.for_display(self._known(), prediction.anomaly_map, method or self.methods[0])
+        if (method or self.methods[0]) != "patches":
+            from fsad.explain import overlay
+
+            return overlay.normalize(prediction.anomaly_map)
+        low, high = self._known().map_range
+        return np.clip((prediction.anomaly_map - low) / (high - low), 0, 1)
 
     def evaluate(self, given, progress: bool = True) -> dict:
         """Metrics on labelled images; see `fsad.evaluation.evaluate`."""
         return evaluation.evaluate(self, given, progress)
 
     def save(self, folder) -> Path:
-        """Writes the detector to a folder, replacing a detector there; see `fsad.storage`."""
+        """Writes the detector to a folder, replacing a detector there; see `fsad.storage`.
+
+        With it goes the graph by which it scores without TensorFlow, checked on training images, where the packages
+        that write one are installed.
+        """
         arrays, note = self._known().pack()
-        settings = {k: {"keras_model": v.name} if isinstance(v, keras.Model) else v for k, v in self.settings.items()}
+        settings = {k: {"keras_model": v.name} if is_model(v) else v for k, v in self.settings.items()}
         header = {
             "fsad": fsad.__version__,
             "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "recipe": {"name": self.recipe, "settings": settings, "options": dataclasses.asdict(self.options)},
         }
-        storage.save(folder, self.model.get_weights(), arrays, {**header, **note})
+        graph = self.fitted.graph
+        if graph is None:
+            from fsad.export import onnx
+
+            graph = onnx.graph_of(self)
+        storage.save(folder, self.fitted.network.weights(), arrays, {**header, **note}, graph)
         self.folder = Path(folder)
         return self.folder
 
@@ -320,9 +356,6 @@ class Detector:
         if self.fitted is None:
             raise RuntimeError("Expected a fitted detector. Received: a new one; call fit first")
         return self.fitted
-
-    def _use_tensorflow(self):
-        self._scorer, self.runtime = None, "tensorflow"
 
     def _back(self, anomaly_map, reading):
         """The map of an image as it lies in its file."""
@@ -336,6 +369,8 @@ class Detector:
         if details:
             anomaly_map = outputs.get("anomaly_map")
             if anomaly_map is None:
+                from fsad.explain import methods
+
                 anomaly_map = methods.anomaly_map(self.fitted, self.methods[0], reading.resized)
             anomaly_map = self._back(anomaly_map, reading)
         limit, found = self.fitted.map_limit, None
@@ -362,16 +397,24 @@ def load(folder) -> Detector:
     Raises:
         fsad.storage.DetectorError: not a detector, damaged, or of a newer format.
     """
-    weights, arrays, note = storage.load(folder)
+    weights, arrays, note, graph = storage.load(folder)
+
+    def build():
+        from fsad import recipes
+        from fsad.backbones import own
+
+        try:
+            settings = {**own.revived(note["settings"]), "weights": "none"}
+            model = recipes.RECIPES[note["recipe"]["name"]](**settings).model
+            model.set_weights(weights)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise storage.DetectorError(folder, f"cannot be built ({type(error).__name__}: {error})") from error
+        return model
+
     try:
         recipe = note["recipe"]
         detector = Detector(recipe["name"], **recipe["options"], **recipe["settings"])
-        settings = {
-            k: own.built(v) if k == "backbone" and isinstance(v, dict) else v for k, v in note["settings"].items()
-        }
-        model = recipes.RECIPES[recipe["name"]](**{**settings, "weights": "none"}).model
-        model.set_weights(weights)
-        detector.fitted = Fitted.unpack(model, arrays, {**note, "settings": settings})
+        detector.fitted = Fitted.unpack(Network(build, weights), graph, arrays, note)
         detector.folder = Path(folder)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise storage.DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from error

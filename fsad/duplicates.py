@@ -121,9 +121,13 @@ def groups(signatures, threshold=THRESHOLD, known=None, trusted=False):
 
 
 def _components(index, n):
-    # Imported here, because it would delay the start of every command.
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_matrix((np.ones(len(index)), (index[:, 0], index[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
+    """Component of each of n nodes, int ``(n,)``, numbered by their first nodes; ``index`` ``(P, 2)``: the edges."""
+    lowest = np.arange(n)  # node of the component that is known so far
+    while True:
+        new = lowest.copy()
+        for one, other in (index.T, index[:, ::-1].T):
+            np.minimum.at(new, one, lowest[other])
+        new = new[new]
+        if np.array_equal(new, lowest):
+            return np.unique(lowest, return_inverse=True)[1]
+        lowest = new

@@ -4,11 +4,9 @@ import dataclasses
 import functools
 
 import cv2
-import keras
 import numpy as np
 
 from fsad import alignment, thresholds
-from fsad.backbones import own
 
 THUMBNAIL = 160  # pixels
 
@@ -27,6 +25,38 @@ class Options:
     align: bool = False
 
 
+class Network:
+    """A two-input model that is built when it is asked for first.
+
+    Args:
+        build: a function that makes it.
+        weights: the arrays of its weights, in its order, if they are known without it.
+    """
+
+    def __init__(self, build, weights=None):
+        self._build, self._weights = build, weights
+
+    @functools.cached_property
+    def model(self):
+        """The `keras.Model`."""
+        return self._build()
+
+    def weights(self):
+        """The arrays of its weights, in its order."""
+        return self.model.get_weights() if self._weights is None else self._weights
+
+
+def is_model(setting):
+    """Whether a setting is a Keras model, asked without Keras."""
+    return hasattr(setting, "get_config")
+
+
+def _described(model):
+    from fsad.backbones import own  # with Keras, which is there if the model is
+
+    return own.described(model)
+
+
 def _is_reference(record):
     return record["reference"] is not None
 
@@ -41,7 +71,8 @@ class Fitted:
     """What a detector knows once it is fitted.
 
     Attributes:
-        model: the two-input model.
+        network: a `Network`, the two-input model, built when it is asked for: scoring by the graph needs none.
+        methods: names of the explanation methods, the best first (`fsad.explain.methods`).
         reduction: of its dissimilarities to the score.
         weights: what its backbone started from.
         references: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.embed_references`).
@@ -58,11 +89,14 @@ class Fitted:
         signatures: ``(t, 64, 64)`` of the training images, by which other photographs of the same parts are recognised.
         warnings: what a user should know.
         settings: those that the network was built with, a dict.
+        graph: the network, references and all else that a score takes, as an ONNX file's bytes, of a detector that was
+            saved and loaded; None before, or where the packages that write one were not installed.
         reference: uint8 ``(height, width, 3)``, the image that all are aligned to (`fsad.alignment`), or None.
         journal: a dict for each time the detector learned (`fsad.learning`).
     """
 
-    model: keras.Model
+    network: Network = dataclasses.field(repr=False)
+    methods: tuple
     reduction: str
     weights: str
     references: np.ndarray
@@ -76,6 +110,17 @@ class Fitted:
     settings: dict
     journal: tuple = ()
     reference: np.ndarray | None = None
+    graph: bytes | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def model(self):
+        """The two-input model, a `keras.Model`."""
+        return self.network.model
+
+    @property
+    def size(self):
+        """``(height, width)`` of the images the network takes, in pixels."""
+        return tuple(self.images.shape[1:3])
 
     @functools.cached_property
     def thumbnails(self):
@@ -104,22 +149,25 @@ class Fitted:
         return dataclasses.replace(self, threshold=threshold, map_range=shown, warnings=(*own, *threshold.warnings))
 
     def pack(self):
-        """``(arrays, note)``: the arrays, and the rest as JSON values; the model is saved on its own."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "model"}
+        """``(arrays, note)``: the arrays, and the rest as JSON values; model and graph are saved on their own."""
+        own = {field.name for field in dataclasses.fields(self)} - {"network", "graph"}
+        values = {name: getattr(self, name) for name in own}
         arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
         arrays["signatures"] = arrays["signatures"].astype(np.float16)  # a third of the folder otherwise
         note = {name: value for name, value in values.items() if name not in arrays}
         return arrays, {
             **note,
             "threshold": dataclasses.asdict(self.threshold),
-            "settings": {k: own.described(v) if isinstance(v, keras.Model) else v for k, v in self.settings.items()},
+            "settings": {k: _described(v) if is_model(v) else v for k, v in self.settings.items()},
         }
 
     @classmethod
-    def unpack(cls, model, arrays, note):
+    def unpack(cls, network, graph, arrays, note):
         """The reverse of `pack`; raises KeyError, TypeError or ValueError for what `pack` did not make."""
         values = {field.name: note[field.name] for field in dataclasses.fields(cls) if field.name in note}
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         limits = {k: tuple(v) if isinstance(v, list) else v for k, v in note["threshold"].items()}
         arrays = {**arrays, "signatures": arrays["signatures"].astype(np.float32)}
-        return cls(**{**values, **arrays, "model": model, "threshold": thresholds.Threshold(**limits)})
+        return cls(
+            **{**values, **arrays, "network": network, "graph": graph, "threshold": thresholds.Threshold(**limits)}
+        )

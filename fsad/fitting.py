@@ -28,8 +28,10 @@ from fsad import (
     training,
     trend,
 )
+from fsad.explain import methods
 from fsad.files import sha256
-from fsad.fitted import Fitted, display_range
+from fsad.fitted import Fitted, Network, display_range
+from fsad.images import batch_for
 from fsad.weights import WeightsError
 
 log = logging.getLogger(__name__)
@@ -301,7 +303,8 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
     for text in warnings:
         log.warning(text)
     return Fitted(
-        model=recipe.model,
+        network=Network(lambda: recipe.model),
+        methods=methods.available(recipe.model),
         reduction=recipe.reduction,
         weights=recipe.weights,
         references=references,
@@ -317,7 +320,7 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
 
 
 def _embed(model, images, progress):
-    step = siamese.batch_for(images.shape[1:3], 8)
+    step = batch_for(images.shape[1:3], 8)
     batches = [images[start : start + step] for start in range(0, len(images), step)]
     with tqdm(total=len(images), desc="embedding", unit="image", disable=not progress, leave=False) as bar:
         embeddings = []

@@ -17,6 +17,7 @@ from fsad.files import FsadError, atomic_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000
+MAX_BATCH = 2**22  # pixels that a network is given at a time
 MIN_SIDE = 8
 
 # Pillow warns of sizes that are refused here anyway.
@@ -140,6 +141,11 @@ def _empty(path):
 
 def _gigantic(path, received):
     return ImageError(path, f"expected at most {MAX_PIXELS / 1e6:.0f} megapixels. Received: {received}")
+
+
+def batch_for(size, most):
+    """How many images of ``(height, width)`` to take at a time: ``most``, fewer if they are large."""
+    return max(1, min(most, MAX_BATCH // (size[0] * size[1])))
 
 
 def size(side):

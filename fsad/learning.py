@@ -13,6 +13,7 @@ import json
 import numpy as np
 
 from fsad import fitting, recipes
+from fsad.backbones import own
 from fsad.fitted import Fitted
 from fsad.thresholds import Threshold
 
@@ -100,7 +101,7 @@ def _fit(detector, records, images, signatures, progress):
     if detector.recipe == "patches":
         recipe = recipes.patches.refit(fitted.model, fitted.weights, fitted.settings)
     else:  # from where the training started
-        recipe = recipes.RECIPES[detector.recipe](**fitted.settings)
+        recipe = recipes.RECIPES[detector.recipe](**own.revived(fitted.settings))
     is_good = np.array([record["role"] == "good" for record in records])
     groups = fitting.group(recipe, options, records, images, signatures, is_good, warnings)
     data = fitting.Training(records, images, signatures, is_good, groups)

@@ -3,9 +3,8 @@
 Labels are 1 for anomalous and 0 for normal; a higher score is more anomalous.
 """
 
+import cv2
 import numpy as np
-from scipy.ndimage import label as connected_components
-from scipy.stats import rankdata
 
 
 def _check(labels, scores):
@@ -31,7 +30,9 @@ def auroc(labels, scores):
     p, n = labels.sum(), (~labels).sum()
     if not p or not n:
         return float("nan")
-    return float((rankdata(scores)[labels].sum() - p * (p + 1) / 2) / (p * n))
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # from 1 on, the mean of equal scores
+    return float((ranks[labels].sum() - p * (p + 1) / 2) / (p * n))
 
 
 def confusion(labels, predicted):
@@ -96,8 +97,8 @@ def aupro(anomaly_maps, masks, max_fpr=0.3, steps=200):
     normal = np.concatenate([anomaly_map[~mask] for anomaly_map, mask in zip(anomaly_maps, masks, strict=True)])
     regions = []
     for anomaly_map, mask in zip(anomaly_maps, masks, strict=True):
-        components, count = connected_components(mask, np.ones((3, 3)))
-        regions += [np.sort(anomaly_map[components == k]) for k in range(1, count + 1)]
+        count, components = cv2.connectedComponents(np.asarray(mask, np.uint8), connectivity=8)
+        regions += [np.sort(anomaly_map[components == k]) for k in range(1, count)]
     if not regions or not len(normal):
         return float("nan")
     fpr = np.linspace(0, max_fpr, steps)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from fsad import attention
+from fsad.images import batch_for
 from fsad.layers import CosineDistance, Distance, DistanceLayer, EuclideanDistance
 from fsad.nearest_patch import NearestPatch
 
@@ -116,14 +117,6 @@ def on_features(model):
     backbone, neck, distance = parts(model)
     maps = keras.Input(backbone.output_shape[1:], name="maps")
     return build(keras.Model(maps, layers.Identity()(maps), name="backbone"), neck, distance)
-
-
-MAX_PIXELS = 2**22  # of the images that are embedded at a time
-
-
-def batch_for(size, most):
-    """How many images of ``(height, width)`` to take at a time: ``most``, fewer if they are large."""
-    return max(1, min(most, MAX_PIXELS // (size[0] * size[1])))
 
 
 def embed(model, images, batch_size=32):

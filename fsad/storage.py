@@ -1,10 +1,12 @@
 """The folder of a saved detector: written whole or not at all, and refused when damaged.
 
-It holds ``weights.npz`` and ``references.npz``, arrays without pickles, and ``detector.json``, which names the others
-with their SHA-256. The hashes find damage, not malice. Nothing in the folder can run code, since nothing in it is a
-program: the network is built anew by the recipe and its settings, and takes the arrays as its weights.
+It holds ``weights.npz`` and ``references.npz``, arrays without pickles, ``detector.json``, which names the others
+with their SHA-256, and, where it could be written, ``scorer.onnx``, by which images are scored without TensorFlow. The
+hashes find damage, not malice. Nothing in the folder can run code, since nothing in it is a program: the network is
+built anew by the recipe and its settings, and takes the arrays as its weights; the graph has arithmetic only.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -15,6 +17,7 @@ from fsad.files import FsadError, atomic_folder, check_replaceable, sha256
 FORMAT = 4
 OLDEST = 4  # earlier ones held a Keras model, which may hold code, and scored otherwise
 FILES = ("weights.npz", "references.npz")
+GRAPH = "scorer.onnx"
 _KIND = ("a detector", "detector.json")  # what `atomic_folder` may replace
 
 
@@ -31,13 +34,14 @@ def check_writable(folder):
     check_replaceable(folder, *_KIND)
 
 
-def save(folder, weights, arrays, note):
+def save(folder, weights, arrays, note, graph=None):
     """Writes a detector folder; an earlier detector there is replaced.
 
     Args:
         folder: where to.
         weights: arrays, of the network in its order.
         arrays: dict of numpy arrays, none of objects.
+        graph: bytes of an ONNX file, or None.
         note: a dict for ``detector.json``; ``format``, ``files`` and ``versions`` are added.
 
     Raises:
@@ -45,11 +49,16 @@ def save(folder, weights, arrays, note):
     """
     import numpy as np
 
+    versions = {}
+    for name in ("keras", "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
     with atomic_folder(folder, *_KIND) as part:
         np.savez(part / "weights.npz", **{f"{k:04d}": value for k, value in enumerate(weights)})
         np.savez_compressed(part / "references.npz", **arrays)
-        versions = {name: importlib.metadata.version(name) for name in ("keras", "numpy")}
-        files = {name: sha256(part / name) for name in FILES}
+        if graph is not None:
+            (part / GRAPH).write_bytes(graph)
+        files = {name: sha256(part / name) for name in (*FILES, *([GRAPH] if graph is not None else []))}
         note = json.loads(json.dumps({"format": FORMAT, **note, "versions": versions, "files": files}))
         text = json.dumps({**note, "sha256": _digest(note)}, indent=1)
         (part / "detector.json").write_text(text + "\n", encoding="utf-8")
@@ -91,7 +100,7 @@ def read_note(folder):
         )
     if note.get("sha256") != _digest(note):
         raise DetectorError(folder, "detector.json is damaged: its SHA-256 is not the one it names")
-    for name in FILES:
+    for name in (*FILES, *([GRAPH] if GRAPH in files else [])):
         path = folder / name
         if not path.is_file():
             raise DetectorError(folder, f"expected {name}. Received: no such file")
@@ -101,15 +110,16 @@ def read_note(folder):
 
 
 def load(folder):
-    """``(weights, arrays, note)`` of a folder that `save` wrote; raises `DetectorError`."""
+    """``(weights, arrays, note, graph)`` of a folder that `save` wrote; raises `DetectorError`."""
     note = read_note(folder)
     import numpy as np
 
     try:
         weights, arrays = (_arrays(np.load(Path(folder) / name, allow_pickle=False)) for name in FILES)
+        graph = (Path(folder) / GRAPH).read_bytes() if GRAPH in note["files"] else None
     except Exception as error:  # numpy raises what it likes
         raise DetectorError(folder, f"cannot be loaded ({type(error).__name__}: {error})") from error
-    return [weights[key] for key in sorted(weights)], arrays, note
+    return [weights[key] for key in sorted(weights)], arrays, note, graph
 
 
 def _arrays(file):

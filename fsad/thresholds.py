@@ -1,16 +1,14 @@
 """Score -> verdict: the threshold, how it was set, and the confidence of a verdict.
 
 An image is defective if its score is above the threshold, unsure if it lies in a band around it that `band` sets. The
-scores used here are held out: no image is
-compared with references, or scored by weights, that include it. Few images support few targets; a warning
-says so if a target is not supported.
+scores used here are held out: no image is compared with references, or scored by weights, that include it. Few images
+support few targets; a warning says so if a target is not supported.
 """
 
 import dataclasses
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 MIN_GOOD = 8
 MIN_DEFECTIVE = 4  # fewer defective scores do not set a threshold by themselves
@@ -232,8 +230,10 @@ def _scale(good, defective, value):
     targets = np.concatenate([np.full(n, 1 / (n + 2)), np.full(m, (m + 1) / (m + 2))])
     spread = max(np.abs(margins).max(), 1e-9)
 
-    def loss(log_scale):
-        z = margins / (spread * math.exp(log_scale))
-        return np.mean(np.logaddexp(0, z) - targets * z)
-
-    return float(spread * math.exp(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x))
+    middle, reach = 0.0, 6.0
+    for _ in range(4):  # a grid, finer and finer: the loss has one minimum
+        log_scales = np.linspace(max(-6, middle - reach), min(6, middle + reach), 61)
+        z = margins / (spread * np.exp(log_scales))[:, None]
+        loss = np.mean(np.logaddexp(0, z) - targets * z, axis=1)
+        middle, reach = log_scales[np.argmin(loss)], reach / 20
+    return float(spread * math.exp(middle))

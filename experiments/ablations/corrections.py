@@ -81,7 +81,7 @@ def train(settings, on_epoch=lambda loss: None):
             records[len(fed)] = scored(detector, held_out)
     records[STEPS[-1]] = scored(detector, held_out)  # which may be fewer
     detector.fitted = start
-    detector._use_tensorflow()
+    detector._scorer = None
     learn(detector, [stream[k] for k in rng.permutation(len(stream))[: len(fed)]])
     on_epoch(float("nan"))
     return {

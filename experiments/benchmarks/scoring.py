@@ -1,6 +1,5 @@
 """Implementations for `experiments.benchmarks.speed` that score, explain, and load."""
 
-import contextlib
 import math
 import time
 from pathlib import Path
@@ -15,7 +14,6 @@ REFERENCES = 8
 def prepare(folder_of_images, folder):
     """Fits the detectors that the others load."""
     from fsad.detector import Detector
-    from fsad.export import onnx
 
     good = sorted(Path(folder_of_images, "train", "good").glob("*.png"))
     defective = Path(folder_of_images, "test", "*", "000.png")
@@ -24,8 +22,6 @@ def prepare(folder_of_images, folder):
         number = 2 * REFERENCES if recipe == "senarathna" else REFERENCES  # half of its good ones are anchors
         detector = Detector(recipe, **options).fit(good[:number], str(defective), progress=False)
         detector.save(Path(folder) / recipe)
-        with contextlib.suppress(ImportError):
-            onnx.convert(Path(folder) / f"{recipe}.onnx", detector.scorer)  # takes memory that scoring does not
 
 
 def _load(folder):
@@ -83,10 +79,7 @@ def fsad_scores(folder, paths, name):
     detector, facts = _load(folder)
     begun = time.perf_counter()
     try:
-        onnx = Path(f"{folder}.onnx")
-        function = (
-            runtime.session(onnx) if name == "onnx" and onnx.exists() else runtime.functions(detector, [name])[name]
-        )
+        function = runtime.functions(detector, [name])[name]
     except ExportError as error:
         raise Missing(str(error)) from None
     function(np.zeros((1, *detector.size, 3), np.uint8))

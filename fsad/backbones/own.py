@@ -41,6 +41,12 @@ def built(description):
     return model
 
 
+def revived(settings):
+    """Settings of a recipe as they were saved, with the model of its description as ``backbone``; raises as `built`."""
+    backbone = settings.get("backbone")
+    return {**settings, "backbone": built(backbone)} if isinstance(backbone, dict) else dict(settings)
+
+
 def check(description, name):
     """Raises ValueError if a description names anything that is not known to be harmless."""
     waiting = [(description, False)]

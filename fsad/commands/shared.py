@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-MANY = 1000  # images from which on it pays to look for a faster runtime than TensorFlow, which takes ten seconds
+MANY = 1000  # images from which on it pays to look for the fastest runtime, which takes some seconds
 COLUMNS = ("path", "score", "verdict", "confidence", "error", "drift")  # of a prediction
 PATHS = "an image, a folder or a quoted pattern such as 'line/*.png'"
 
@@ -31,7 +31,7 @@ def add_scoring(parser):
         help="exit with status 3 if the images differ from those of the fit in light, "
         "sharpness or colour, or the scores as a whole",
     )
-    add_runtime(parser, "auto", "TensorFlow; for 1000 images or more, ")
+    add_runtime(parser, "auto", "the detector's own graph; for 1000 images or more, ")
 
 
 def add_runtime(parser, default, auto=""):
@@ -137,9 +137,12 @@ def load(folder):
 
 
 def load_for(samples, options):
-    """The detector of a verb that scores, with the runtime asked for; says which, unless it is TensorFlow unasked."""
+    """The detector of a verb that scores, with the runtime asked for; says which."""
     detector, asked = load(options.detector), options.runtime
-    if asked == "tensorflow" or (asked == "auto" and len(samples) < MANY):
+    if asked == "auto" and len(samples) < MANY:
+        with quiet():
+            name = detector.runtime
+        print(f"Runtime: {name}", file=sys.stderr)
         return detector
     with quiet():
         from fsad.export import runtime

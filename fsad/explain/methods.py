@@ -1,9 +1,7 @@
-"""The explanation methods by name: which a detector has, the anomaly map that each gives, and how to show it."""
-
-import numpy as np
+"""The explanation methods by name: which a detector has, and the anomaly map that each gives."""
 
 from fsad import siamese
-from fsad.explain import attention, gradcam, overlay, saliency
+from fsad.explain import attention, gradcam, saliency
 
 
 def available(model):
@@ -25,11 +23,3 @@ def anomaly_map(fitted, method, image):
         return attention.attention_maps(fitted.model, image[None])[0]
     maps = gradcam.score_maps if method == "gradcam" else saliency.saliency_maps
     return maps(fitted.model, image[None], fitted.references, reduction=fitted.reduction)[0]
-
-
-def for_display(fitted, values, method):
-    """An anomaly map in [0, 1]; see `fsad.Detector.display_map`."""
-    if method != "patches":
-        return overlay.normalize(values)
-    low, high = fitted.map_range
-    return np.clip((values - low) / (high - low), 0, 1)

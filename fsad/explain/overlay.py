@@ -1,10 +1,7 @@
 """Figures of images with their anomaly maps. Colours are cividis, made for colour-blind readers."""
 
 import cv2
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from fsad.files import atomic_file
 
@@ -36,10 +33,16 @@ def blend(image, anomaly_map, strength=0.65, top=None):
     height, width = image.shape[:2]
     scaled = normalize(anomaly_map, top=top).astype(np.float32)
     scaled = cv2.resize(scaled, (width, height), interpolation=cv2.INTER_LINEAR)
-    color = matplotlib.colormaps[COLORS](scaled)[..., :3] * 255
+    color = colored(scaled)
     gray = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, -1)
     alpha = strength * scaled[..., None]
     return np.round(gray * (1 - alpha) + color * alpha).astype(np.uint8)
+
+
+def colored(values):
+    """Values in [0, 1] ``(h, w)`` as uint8 RGB ``(h, w, 3)``."""
+    levels = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return cv2.applyColorMap(levels, cv2.COLORMAP_CIVIDIS)[..., ::-1]
 
 
 def panel(examples, title=None, top=None, label="saliency, 1 = 99.5th percentile"):
@@ -55,6 +58,8 @@ def panel(examples, title=None, top=None, label="saliency, 1 = 99.5th percentile
     Raises:
         ValueError: no example.
     """
+    from matplotlib.figure import Figure  # a second to import, which reports do not need
+
     if not examples:
         raise ValueError("Expected at least one example. Received: none")
     optional = [(key, name) for key, name in _OPTIONAL_COLUMNS if any(e.get(key) is not None for e in examples)]
@@ -94,6 +99,8 @@ def pair_panel(first, second, factual, counterfactual, title, names=PAIR_NAMES):
         title: such as similarity and verdict.
         names: what the factual and the counterfactual map show; by default those of the target ``"different"``.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.4, 5.1), layout="constrained")
     axes = figure.subplots(2, 3)
     for k, (row, image) in enumerate(zip(axes, (first, second), strict=True)):
@@ -117,6 +124,8 @@ def _label_columns(axes, names):
 
 def rectangle(axis, box):
     """Draws a `fsad.explain.boxes.Box` into an axis: black on a wider white line, visible on any image."""
+    from matplotlib.patches import Rectangle
+
     for color, width in (("white", 3.5), ("black", 1.5)):
         size = (box.right - box.left - 1, box.bottom - box.top - 1)
         axis.add_patch(Rectangle((box.left, box.top), *size, fill=False, edgecolor=color, linewidth=width))

@@ -29,9 +29,11 @@ def score(detector, shift=0.0):
 def similarity(detector):
     """``anchor``, ``image``, uint8 ``(n, height, width, 3)`` -> ``dissimilarity`` and ``similarity`` = 1 - that."""
 
+    model = detector.model
+
     def similarity(anchor, image):
         pair = [tf.cast(anchor, tf.float32), tf.cast(image, tf.float32)]
-        dissimilarity = detector.model(pair, training=False)[:, 0]
+        dissimilarity = model(pair, training=False)[:, 0]
         return {"dissimilarity": dissimilarity, "similarity": 1 - dissimilarity}
 
     return tf.function(similarity, input_signature=[_signature(detector, "anchor"), _signature(detector, "image")])

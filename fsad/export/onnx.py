@@ -1,16 +1,25 @@
 """ONNX, for ONNX Runtime and what else reads it."""
 
+import importlib.util
+import logging
+
 import numpy as np
 
-from fsad.export import graph
+from fsad import export
+from fsad.export import session
 from fsad.files import atomic_file
 
+log = logging.getLogger(__name__)
+
 OPSET = 17
+CHECKED = 8  # training images that a saved graph is checked on
 
 
 def write(detector, path):
     """Writes the ``.onnx`` file; returns images -> scores by what was written."""
     import onnxruntime
+
+    from fsad.export import graph
 
     convert(path, graph.score(detector))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -19,13 +28,34 @@ def write(detector, path):
 
 def convert(path, function):
     """Writes a function as a file."""
+    with atomic_file(path) as file:
+        file.write(converted(function))
+
+
+def converted(function):
+    """A function of TensorFlow as the bytes of a file."""
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_function(
         function, input_signature=function.input_signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
     )
-    with atomic_file(path) as file:
-        file.write(model.SerializeToString())
+    return model.SerializeToString()
+
+
+def graph_of(detector):
+    """The bytes of a file that gives what `fsad.Detector.scorer` does, checked on training images; None where a package
+    is missing that writes or reads it, or where its scores differ, which is logged."""
+    if any(importlib.util.find_spec(name) is None for name in ("tf2onnx", "onnxruntime")):
+        return None
+    function = detector.traced()
+    graph = converted(function)
+    images = export.images_of(detector)[1][:CHECKED]
+    pairs = [(function(image[None]), session.of(graph)(image[None])) for image in images]
+    difference = max(abs(float(one["score"][0]) - float(other["score"][0])) for one, other in pairs)
+    if not difference <= export.TOLERANCE:
+        log.warning("No graph was saved, since its scores differ by %.2g: scoring needs TensorFlow.", difference)
+        return None
+    return graph
 
 
 def _erfc(graph, node, name, _):

@@ -8,12 +8,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from fsad.export import graph, saved_model
-
 
 def write(detector, path):
     """Writes both files; returns images -> scores by what was written."""
     import openvino
+
+    from fsad.export import graph
 
     if path.suffix != ".xml":
         raise ValueError(f"{path}: expected a file that ends in .xml. Received: {path.suffix or 'no ending'}")
@@ -32,9 +32,18 @@ def convert(detector, function):
     """A function over the detector's model as an ``openvino.Model``."""
     import openvino
 
+    from fsad.export import saved_model
+
     with tempfile.TemporaryDirectory() as folder:
         saved_model.save(detector, folder, {"score": function})
         return openvino.convert_model(folder)
+
+
+def read(graph):
+    """The bytes of an ONNX file as an ``openvino.Model``."""
+    import openvino
+
+    return openvino.Core().read_model(graph)
 
 
 def compiled(model, bfloat16=False):

@@ -1,21 +1,20 @@
 """Which of the runtimes that are installed scores a detector's images fastest, in this process.
 
-TensorFlow always does. OpenVINO is tried in float32 and in bfloat16, and ONNX Runtime where there is no OpenVINO: its
-conversion takes up to a minute. A runtime is only taken if its scores are within `TOLERANCE` of TensorFlow's and
-change no verdict: bfloat16 passes for a network with a sigmoid unit, and does not for distances of patches.
+A saved detector has a graph that ONNX Runtime and OpenVINO compute without TensorFlow. Without one TensorFlow always
+does, and OpenVINO or ONNX Runtime after a conversion. OpenVINO is tried in float32 and in bfloat16. A runtime is only
+taken if its scores are within `TOLERANCE` of the detector's own and change no verdict: bfloat16 passes for a network
+with a sigmoid unit, and does not for distances of patches.
 """
 
 import dataclasses
 import importlib.util
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from fsad import export
-from fsad.export import onnx, openvino
+from fsad.export import onnx, openvino, session
 
 RUNTIMES = ("tensorflow", "openvino", "openvino bfloat16", "onnx")
 TOLERANCE = 1e-3  # largest difference of a score that counts as the same
@@ -41,11 +40,14 @@ class Choice:
         return f"{self.name} ({times} per image{others})"
 
 
-def installed():
-    """Names among `RUNTIMES` that can be tried here."""
+def installed(graph=None):
+    """Names among `RUNTIMES` that can be tried here, with the graph of a detector, if it has one."""
     there = {name: importlib.util.find_spec(name) is not None for name in ("openvino", "onnxruntime", "tf2onnx")}
-    if there["openvino"]:
-        return RUNTIMES[:3]
+    openvino = RUNTIMES[1:3] if there["openvino"] else ()
+    if graph is not None and there["onnxruntime"]:
+        return ("onnx", *openvino)
+    if openvino:
+        return ("tensorflow", *openvino)
     return ("tensorflow", "onnx") if there["onnxruntime"] and there["tf2onnx"] else ("tensorflow",)
 
 
@@ -59,22 +61,23 @@ def functions(detector, names=None):
     Raises:
         fsad.export.ExportError: a package is missing.
     """
-    names = installed() if names is None else names
+    graph = detector.fitted.graph
+    names = installed(graph) if names is None else names
     if unknown := set(names) - set(RUNTIMES):
         raise ValueError(f"Expected runtimes among {', '.join(RUNTIMES)}. Received: {', '.join(sorted(unknown))}")
     made = {}
     try:
         if "tensorflow" in names:
-            made["tensorflow"] = detector.scorer
+            made["tensorflow"] = detector.traced()
         if any(name.startswith("openvino") for name in names):
-            model = openvino.convert(detector, detector.scorer)
+            model = openvino.read(graph) if graph is not None else openvino.convert(detector, detector.traced())
             for name in names:
                 if name.startswith("openvino"):
                     made[name] = _named(openvino.compiled(model, bfloat16=name.endswith("bfloat16")))
         if "onnx" in names:
-            with tempfile.TemporaryDirectory() as folder:
-                onnx.convert(Path(folder) / "model.onnx", detector.scorer)
-                made["onnx"] = session(Path(folder) / "model.onnx")
+            made["onnx"] = session.of(onnx.converted(detector.traced()) if graph is None else graph)
+            if made["onnx"] is None:
+                raise ImportError("No module named 'onnxruntime'")
     except ImportError as error:
         raise export.ExportError(f"a runtime is not installed ({error}): pip install 'fsad[export]'") from None
     return made
@@ -91,7 +94,7 @@ def choose(detector, names=None, given=None):
         The `Choice`.
 
     Raises:
-        fsad.export.ExportError: a package is missing, or none of ``names`` scores as TensorFlow does.
+        fsad.export.ExportError: a package is missing, or none of ``names`` scores as the detector does.
     """
     made = functions(detector, names)
     images = export.images_of(detector, given)[1][:PROBES]
@@ -107,7 +110,7 @@ def choose(detector, names=None, given=None):
             refused[name] = difference
     if not same:
         received = ", ".join(f"{name}: a difference of {difference:.2g}" for name, difference in refused.items())
-        raise export.ExportError(f"Expected scores within {TOLERANCE:g} of TensorFlow's. Received: {received}")
+        raise export.ExportError(f"Expected scores within {TOLERANCE:g} of the detector's. Received: {received}")
     batch = np.resize(images, (BATCH, *images.shape[1:]))
     times = {name: [] for name in same}
     for _ in range(REPEATS):  # interleaved, so that other load falls on all alike
@@ -128,12 +131,3 @@ def scores(function, images):
 
 def _named(compiled):
     return lambda images: {port.get_any_name(): value for port, value in compiled(images).items()}
-
-
-def session(path):
-    """An ONNX file as the same function."""
-    import onnxruntime
-
-    run = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names, image_input = [output.name for output in run.get_outputs()], run.get_inputs()[0].name
-    return lambda images: dict(zip(names, run.run(names, {image_input: images}), strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 from fsad import backbones, fusion, siamese
 from fsad import roi as regions_of_interest
 from fsad.augment import VIEWS
-from fsad.images import size
+from fsad.images import batch_for, size
 from fsad.layers import SignedPower
 from fsad.recipes.recipe import Recipe
 
@@ -155,7 +155,7 @@ def adapt(model, images):
     before = keras.Model(neck.input, {layer.name: layer.input for layer in dense})
     units_of = siamese.compiled(keras.Model(backbone.input, before(backbone.output)))
     moments = dict.fromkeys((layer.name for layer in dense), 0.0)
-    step = siamese.batch_for(backbone.input_shape[1:3], BATCH)
+    step = batch_for(backbone.input_shape[1:3], BATCH)
     for start in range(0, len(images), step):
         batch = np.asarray(images[start : start + step], np.float32)
         for name, units in units_of(batch).items():

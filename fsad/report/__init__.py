@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import jinja2
-import matplotlib
 import numpy as np
 
 from fsad import drift, evaluation
@@ -139,9 +138,8 @@ def _layer(anomaly_map, side=48):
     """A map in [0, 1] as a small transparent PNG; the page stretches it over the image."""
     if max(anomaly_map.shape) > side:
         anomaly_map = cv2.resize(anomaly_map.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
-    rgba = (matplotlib.colormaps[overlay.COLORS](anomaly_map) * 255).astype(np.uint8)
-    rgba[..., 3] = np.round(140 * anomaly_map).astype(np.uint8)
-    return _encoded(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), "png")
+    opacity = np.round(140 * anomaly_map).astype(np.uint8)
+    return _encoded(".png", np.dstack([overlay.colored(anomaly_map)[..., ::-1], opacity]), "png")
 
 
 def _jpeg(image):

@@ -1,0 +1,88 @@
+"""How long a command takes from its start to its first score, and how much memory, with TensorFlow and without.
+
+    python -m experiments.benchmarks.start            # 2 minutes on two cores
+
+What you will see: `fsad score` of one image by a saved default detector, whole command, through TensorFlow, as every
+detector scored once, through the graph that the detector carries (ONNX Runtime), and through OpenVINO; taken in turns,
+the median of seven; peak memory of the process. Below, the same of 64 images. Written to results/benchmark_start.md.
+Expected: without TensorFlow a fifth of the time and a third of the memory.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from absl import app, flags
+
+import fsad
+from experiments import data, runner, statistics
+from experiments.page import machine, write_text
+from fsad.export import runtime
+
+flags.DEFINE_integer("start_repeats", 7, "of each command", lower_bound=1)
+FLAGS = flags.FLAGS
+RESULTS = runner.ROOT / "results" / "benchmark_start.json"
+NAMES = {"tensorflow": "TensorFlow", "auto": "the graph it carries, ONNX Runtime", "openvino": "OpenVINO"}
+
+
+def measured(command):
+    """Seconds and megabytes of a command."""
+    begun = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"Expected {command} to succeed. Received: status {process.returncode}")
+    return time.perf_counter() - begun, usage.ru_maxrss / 1024
+
+
+def main(_):
+    folder, lines, raw = data.resolve("synthetic-metal"), [], {}
+    program = Path(sys.executable).with_name("fsad")
+    names = [name for name in NAMES if name != "openvino" or "openvino" in runtime.installed()]
+    images = {1: [folder / "test" / "hole" / "000.png"], 64: sorted((folder / "test").glob("*/*.png"))[:64]}
+    with tempfile.TemporaryDirectory() as root:
+        good = sorted((folder / "train" / "good").iterdir())[:16]
+        saved = fsad.Detector().fit(good, progress=False).save(Path(root) / "detector")
+        for count, paths in images.items():
+            runs = {name: [] for name in names}
+            for repeat in range(FLAGS.start_repeats + 1):
+                for name in names:
+                    run = measured([program, "score", saved, *paths, f"--runtime={name}"])
+                    if repeat:  # the first one reads the files of the packages from disk
+                        runs[name].append(run)
+            raw[count] = runs
+            seconds, megabytes = (
+                {name: np.array([run[k] for run in found]) for name, found in runs.items()} for k in (0, 1)
+            )
+            for name in names:
+                ratio = np.median(seconds["tensorflow"] / seconds[name])
+                lines.append(
+                    {
+                        "images": str(count),
+                        "scored by": NAMES[name],
+                        "seconds": f"{np.median(seconds[name]):.2f}",
+                        "times as fast": "" if name == "tensorflow" else f"{ratio:.1f}",
+                        "peak memory": f"{np.median(megabytes[name]):.0f} MB",
+                        "of TensorFlow's": ""
+                        if name == "tensorflow"
+                        else f"{np.median(megabytes[name]) / np.median(megabytes['tensorflow']):.2f}",
+                    }
+                )
+    text = (
+        "# Start to first score\n\n"
+        f"Written by `python -m experiments.benchmarks.start` on {machine()}. `fsad score` of images of 256 x 256 "
+        f"pixels of synthetic metal by the default detector, saved, fitted to 16 of them; whole commands in turns, medians of "
+        f"{FLAGS.start_repeats}.\n\n{statistics.markdown(pd.DataFrame(lines))}\n"
+    )
+    write_text(RESULTS, {"runs": raw, "lines": lines}, text)
+    print(text)
+
+
+if __name__ == "__main__":
+    app.run(main)
