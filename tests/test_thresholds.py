@@ -31,7 +31,7 @@ def test_good_and_defective_are_equally_likely_half_way_between_mirrored_scores(
     assert thresholds.as_likely(np.tile(good, 3), 1 - good) == pytest.approx(0.5, abs=0.01)
     # No one score decides, as it does for the best cut; a curve that falls is not used.
     assert thresholds.as_likely(good, [0.45, 0.8, 0.9, 1.0]) == pytest.approx(0.488, abs=0.001)
-    assert thresholds.as_likely(good, [0.0, 0.0]) == pytest.approx(0.1)
+    assert thresholds.as_likely(good, [0.0, 0.0]) is None
 
 
 def test_one_defective_image_lowers_the_threshold_but_does_not_raise_it():
@@ -39,6 +39,15 @@ def test_one_defective_image_lowers_the_threshold_but_does_not_raise_it():
     alone, far, near = (thresholds.choose(good, defective) for defective in ((), (0.36,), (0.14,)))
     assert alone.value == far.value == pytest.approx(0.16) and "false alarm rate" in far.how
     assert 0.085 < near.value < 0.14 and "16 good and 1 defective image" in near.how
+
+
+def test_faint_defective_images_do_not_make_good_ones_alarm():
+    good = np.arange(1, 17) / 100
+    for faint in ((0.03,), (0.05, 0.06)):  # lower than most good ones: no threshold finds them
+        assert thresholds.choose(good, faint).value == pytest.approx(0.16)
+    within = thresholds.choose(good, (0.1,))  # a little above their mean: a quarter of the good ones may alarm
+    assert within.value == pytest.approx(np.quantile(good, 0.75)) and (good > within.value).sum() == 4
+    assert thresholds.choose(good, np.zeros(5)).value == pytest.approx(0.16)
 
 
 def test_eight_defective_images_set_the_threshold():

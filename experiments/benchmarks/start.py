@@ -76,8 +76,8 @@ def main(_):
                 )
     text = (
         "# Start to first score\n\n"
-        f"Written by `python -m experiments.benchmarks.start` on {machine()}. `fsad score` of images of 256 x 256 "
-        f"pixels of synthetic metal by the default detector, saved, fitted to 16 of them; whole commands in turns, medians "
+        f"Written by `python -m experiments.benchmarks.start` on {machine()}. `fsad score` of images "
+        f"of synthetic metal (256 pixels) by the default detector, fitted to 16 of them; commands in turns, medians "
         f"of {FLAGS.start_repeats}.\n\n{statistics.markdown(pd.DataFrame(lines))}\n"
     )
     write_text(RESULTS, {"runs": raw, "lines": lines}, text)

@@ -91,10 +91,12 @@ def run(options):
     if options.report:
         shared.check_output(options.report)
     given = {name: getattr(options, name) for name in (*SETTINGS, *OPTIONS) if getattr(options, name) is not None}
-    with shared.quiet():
-        from fsad.detector import Detector
+    shared.start_tensorflow()
+    from fsad.detector import Detector
+
     detector = Detector(options.recipe, **given).fit(good, defect)
-    detector.save(options.out)
+    with shared.quiet():
+        detector.save(options.out)
     print(shared.description(detector))
     print(f"\nWritten: {options.out}")
     if not options.report:

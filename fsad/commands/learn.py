@@ -32,6 +32,8 @@ def run(options):
         raise ValueError("Expected one of images to learn from, --undo and --journal. Received: none or several")
     given = {name: shared.find(paths) if paths else None for name, paths in given.items()}
     detector = shared.load(options.detector)
+    if not options.journal:
+        shared.start_tensorflow()
     if options.journal:
         print("\n".join(map(_entry, detector.fitted.journal)) or "Nothing was learned yet.")
         return 0
@@ -42,7 +44,8 @@ def run(options):
         print(f"Forgotten: {_entry(forgotten[0])}")
     else:
         print(_entry(detector.learn(**given, by=options.by)))
-    detector.save(options.detector)
+    with shared.quiet():
+        detector.save(options.detector)
     print(
         f"Threshold   {before:.4g} before\n{shared.threshold_text(detector.threshold)}\n\nWritten: {options.detector}"
     )

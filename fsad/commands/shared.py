@@ -114,6 +114,13 @@ def quiet():
             os.close(before)
 
 
+def start_tensorflow():
+    """Imports what trains and embeds, which logs as it starts."""
+    with quiet():
+        import fsad.fitting
+        import fsad.training  # noqa: F401
+
+
 def find(paths):
     """`fsad.inputs.find`, where a named path that does not exist is a mistake, told before TensorFlow is started."""
     from fsad import inputs
