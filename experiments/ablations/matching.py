@@ -1,0 +1,177 @@
+"""What matching costs and what it brings: by number of references, their views, layers, and thinning.
+
+    python -m experiments.ablations.matching --data=magnetic_tile      # 5 minutes on two cores
+
+What you will see: the default recipe on 16 good images (up to 64 where there are so many), no defective ones, held-out
+parts; AUROC, and milliseconds that one image takes to be compared, embedded already. Rows: 4 to 64 references, with
+mirrored views and without; one, two and three layers; and 16 references of which a half to a hundredth of the patches
+stay, drawn at random, by a greedy coreset as in PatchCore (the next patch is the one farthest from those that stay), or
+by density (those go first whose nearest other patch is nearest).
+Expected: mirrored views are worth four times their number of patches where images are few; a coreset of a tenth costs
+little accuracy, and what it saves is small beside the embedding.
+"""
+
+import time
+
+import keras
+import numpy as np
+
+from experiments import data, runner, statistics
+from experiments.ablations import few
+from experiments.page import Column, Result, Row, Table
+from experiments.runs import by_row
+from fsad import fusion, input_size, metrics, recipes, scoring, siamese
+
+NUMBERS = (4, 8, 16, 32, 64)  # of references
+SHARES = (0.5, 0.25, 0.1, 0.03, 0.01)  # of patches
+LAYERS = {
+    1: ["conv_pw_9_relu"],
+    2: ["conv_pw_9_relu", "conv_pw_11_relu"],
+    3: ["conv_pw_7_relu", "conv_pw_9_relu", "conv_pw_11_relu"],
+}
+TIMED = 8  # images
+
+ROWS = [
+    *((f"{n} references, {views}", {"count": n, "views": views}) for views in ("mirrored", "none") for n in NUMBERS),
+    *((f"{count} layers, 16 references", {"layers": count}) for count in (1, 3)),
+    *(
+        (f"{share:.0%} of the patches, {how}", {"share": share, "how": how})
+        for how in ("random", "coreset", "density")
+        for share in SHARES
+    ),
+]
+
+TABLE = Table(
+    name="study_matching",
+    title="Matching: cost and accuracy by references, views, layers and thinning",
+    columns=(
+        Column("auroc", "AUROC"),
+        Column("patches", "Reference patches", "{:.0f}"),
+        Column("milliseconds", "Matching", "{:.1f} ms"),
+    ),
+    rows=tuple(Row(title, title, {}, draws=3) for title, _ in ROWS),
+    settings={
+        "data": "magnetic_tile",
+        "backbone": "mobilenet",
+        "weights": "imagenet",
+        "anchors": 0,
+        "good": 64,
+        "defective": 0,
+        "hold_out": None,
+        "test_per_class": 60,
+        "epochs": 1,
+    },
+    hidden_settings=("epochs", "precision"),
+    notes=(
+        "Equal weights; numbers of fusion from the references alone, each held out in turn, thinned as they are. "
+        "Matching: one image of which the features are known, in NumPy, the median of 8.",
+    ),
+)
+
+
+def train(settings, on_epoch=lambda loss: None):
+    """All rows on one draw, as `experiments.runner` calls it."""
+    dataset = few._labelled(data.of(settings))
+    keras.utils.set_random_seed(settings["seed"])
+    rng = np.random.default_rng(settings["seed"])
+    parts = len({s.group for s in dataset.samples if not s.label})
+    wanted = {**settings, "good": min(settings["good"], max(16, parts // 3))}
+    shots = data.shots(dataset, wanted, rng)
+    good = list(shots.good)
+    found = {}
+    for count in LAYERS:
+        size = input_size.keeping_aspect(good, recipes.patches.SIDE, [])
+        recipe = recipes.patches.build(settings["backbone"], settings["weights"], side=size, layers=LAYERS[count])
+        images, groups = few._read(good, recipe), np.array([s.group for s in good])
+        recipe.adapt(recipe.model, images[:16])
+        embeddings = scoring.embed(recipe.model, images)
+        test = scoring.embed(recipe.model, few._read(shots.test, recipe))
+        layer, _ = siamese.distance_layer(recipe.model)
+        for title, row in ROWS:
+            n = row.get("count", 16)
+            if row.get("layers", 2) != count or n > len(good):
+                continue
+            views = recipe.views if row.get("views", "mirrored") == "mirrored" else recipe.views[:1]
+            pool, owners = pooled(recipe, images[:n], embeddings[:n], groups[:n], views)
+            if "share" in row:
+                chosen = thinned(pool, row["how"], max(1, round(row["share"] * len(pool))), rng)
+                pool, owners = pool[chosen], owners[chosen]
+            found[title] = measured(layer, embeddings[:n], groups[:n], test, pool, owners)
+        keras.backend.clear_session()
+    on_epoch(float("nan"))
+    return {"data": data.describe(dataset, settings), "test": data.test_fields(shots.test, dataset), "rows": found}, {}
+
+
+def pooled(recipe, images, embeddings, groups, views):
+    """Reference patches ``(P, C)`` of all layers, and the group that each is of."""
+    recipe.views = views
+    references = scoring.embed_references(recipe, images, embeddings)
+    owners = np.repeat(np.repeat(groups, len(views)), references.shape[1] * references.shape[2])
+    return references.reshape(-1, references.shape[-1]), owners
+
+
+def measured(layer, good, groups, test, pool, owners):
+    """AUROC's scores, patches and milliseconds of one row."""
+    held_out = np.stack([distances(layer, one, pool[owners != group]) for one, group in zip(good, groups, strict=True)])
+    layer.adapt(*fusion.fit(layer, held_out, held_out[:0], groups)[0])
+    maps, seconds = [], []
+    for one in test:
+        begun = time.perf_counter()
+        maps.append(distances(layer, one, pool))
+        seconds.append(time.perf_counter() - begun)
+    scores = np.asarray(layer.score(np.stack(maps)))
+    return {
+        "scores": scores.tolist(),
+        "patches": len(pool),
+        "milliseconds": 1000 * float(np.median(seconds[:TIMED])),
+    }
+
+
+def distances(layer, embedding, pool):
+    """Distance of each cell of one image to the nearest patch of a pool, ``(H, W, L)``."""
+    ends = np.cumsum(layer.channels).tolist()
+    flat, maps = embedding.reshape(-1, embedding.shape[-1]), []
+    for end, size in zip(ends, layer.channels, strict=True):
+        own = slice(end - size, end)
+        maps.append(np.maximum(1 - (flat[:, own] @ pool[:, own].T).max(1), 0).reshape(embedding.shape[:2]))
+    return np.asarray(layer._cells(np.stack(maps, -1)[None]))[0]
+
+
+def thinned(pool, how, count, rng):
+    """Rows of a pool ``(P, C)`` that stay."""
+    if how == "random":
+        return rng.permutation(len(pool))[:count]
+    if how == "density":
+        nearest = np.empty(len(pool), np.float32)
+        for start in range(0, len(pool), 1024):
+            likeness = pool[start : start + 1024] @ pool.T
+            likeness[np.arange(len(likeness)), start + np.arange(len(likeness))] = -np.inf
+            nearest[start : start + 1024] = likeness.max(1)
+        return np.argsort(nearest)[:count]
+    chosen = np.empty(count, int)
+    chosen[0], farthest = rng.integers(len(pool)), np.full(len(pool), np.inf, np.float32)
+    for k in range(1, count):
+        farthest = np.minimum(farthest, -(pool @ pool[chosen[k - 1]]))
+        chosen[k] = int(np.argmax(farthest))
+    return chosen
+
+
+def report(runs):
+    """Results by row; every draw has all of them."""
+    results, rows = {}, by_row(runs)
+    for row, records in rows:
+        known = [(record["rows"][row.key], record["test"]) for record in records if row.key in record["rows"]]
+        if not known:
+            results[row.key] = Result({}, ("Too few good images.",))
+            continue
+        cells = {
+            "auroc": statistics.spread([metrics.auroc(np.array(test["label"]), one["scores"]) for one, test in known]),
+            **{key: statistics.spread([one[key] for one, _ in known]) for key in ("patches", "milliseconds")},
+        }
+        note = f"{len(known)} draws, {len(known[0][1]['label'])} test images per draw; {records[0]['data']}."
+        results[row.key] = Result(cells, (note,))
+    return results, "", {}
+
+
+if __name__ == "__main__":
+    runner.main(TABLE, train, report)
