@@ -16,6 +16,7 @@ from fsad import backbones, training, weights
 from fsad.files import FsadError
 
 ROOT = Path(__file__).parent
+FEWEST_EPOCHS = 5  # of a trial, before rows are left out
 FLAGS = flags.FLAGS
 
 flags.DEFINE_list("data", None, "a data set for all rows, or one per row: names or folders (experiments/data.py)")
@@ -174,6 +175,34 @@ def show_plan(runs, estimate=None):
     if estimate and missing:
         hours = sum(estimate(run.settings) for run in missing) / 3600
         print(f"About {hours:.1f} hours on this machine, from the time of a measured step.")
+        if hours > 1 and "epochs" in FLAGS:
+            print(f"In an hour, as a trial: {within_an_hour(missing, estimate)}")
+
+
+def within_an_hour(runs, estimate):
+    """The command of this one with as few draws, epochs and rows as it takes to be done within an hour."""
+    first = min(run.settings["seed"] for run in runs)
+    runs = [run for run in runs if run.settings["seed"] == first]
+    given = {k: FLAGS[k].serialize() for k in FLAGS if FLAGS[k].present and k != "dry_run"}
+    given["draws"] = "--draws=1"
+    whole = sum(estimate(run.settings) for run in runs)
+    epochs = min(run.settings["epochs"] for run in runs)
+    fitting = int(epochs * 3600 / whole)
+    if fitting < FEWEST_EPOCHS:  # then fewer rows: the cheapest ones
+        runs = sorted(runs, key=lambda run: estimate(run.settings))
+        costs = [estimate(run.settings) * FEWEST_EPOCHS / run.settings["epochs"] for run in runs]
+        count = max(1, sum(sum(costs[: k + 1]) <= 3600 for k in range(len(costs))))
+        keys = {run.row.key for run in runs[:count]}
+        given["rows"] = "--rows=" + ",".join(dict.fromkeys(run.row.key for run in runs if run.row.key in keys))
+        fitting = max(1, min(FEWEST_EPOCHS, int(FEWEST_EPOCHS * 3600 / sum(costs[:count]))))
+        settings, hours = runs[0].settings, sum(costs[:count]) * fitting / FEWEST_EPOCHS / 3600
+        side = settings.get("side") or backbones.spec_of(settings["backbone"]).side
+        if hours > 1:  # then smaller images
+            given["side"] = f"--side={max(32, int(side / hours**0.5) // 16 * 16)}"
+    if fitting < epochs:
+        given["epochs"] = f"--epochs={fitting}"
+    module = getattr(sys.modules["__main__"].__spec__, "name", "").removesuffix(".__main__")
+    return " ".join([f"python -m {module}", *given.values()])
 
 
 def _share_tests(records):

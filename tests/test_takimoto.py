@@ -67,11 +67,12 @@ def test_what_a_piece_adds_is_told_on_the_same_draws():
 
 def test_the_estimate_is_steps_times_the_time_of_one(monkeypatch):
     asked = []
-    monkeypatch.setattr(run, "step_seconds", lambda images, *_: asked.append(images) or 2.0)
-    settings = {**run.SETTINGS, "abnormal": 40, "epochs": 100, "precision": "float32"}
-    assert run.estimate(settings) == 2 * 100 * 447  # 7140 pairs, 16 per step
-    assert run.estimate({**settings, "batching": "images"}) == 2 * 100 * 15
-    assert asked == [32, 40]
+    monkeypatch.setattr(run, "image_seconds", lambda *same: asked.append(same) or 0.1)
+    settings = {**run.SETTINGS, "side": 96, "abnormal": 40, "epochs": 100, "precision": "float32"}
+    assert run.estimate(settings) == pytest.approx(0.1 * 32 * 100 * 447)  # 7140 pairs, 16 per step
+    assert run.estimate({**settings, "batching": "images"}) == pytest.approx(0.1 * 40 * 100 * 15)
+    assert run.estimate({**settings, "side": 192}) == pytest.approx(4 * run.estimate(settings))
+    assert set(asked) == {("vgg16", "float32")}
 
 
 def test_a_table_runs(tmp_path, capsys):

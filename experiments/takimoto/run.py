@@ -25,6 +25,7 @@ from fsad.explain import attention
 from fsad.images import read_images
 from fsad.recipes import takimoto
 
+TIMED_SIDE = 96  # pixels
 RECIPE = {name: argument.default for name, argument in inspect.signature(takimoto.build).parameters.items()}
 SETTINGS = {**RECIPE, "position": None, "branch_weight": 0.0, "batching": "pairs"}
 SETTINGS |= {"normal": 80, "hold_out": None, "protocol": "printed"}
@@ -124,22 +125,30 @@ def localise(recipe, samples, images):
 
 
 def estimate(settings):
-    """Seconds of a run, from the time of a step."""
+    """Seconds of a run, from the time of a step of method III, which is the dearest, on small images."""
     size = settings["batch_size"] or takimoto.BATCH_SIZES[settings["batching"]]
     images = size if settings["batching"] == "images" else 2 * size  # 16 pairs are of nearly 32 images
-    same = [settings[name] for name in ("backbone", "position", "side", "precision")]
-    seconds = step_seconds(images, settings["branch_weight"] > 0, *same)
+    side = settings["side"] or backbones.spec_of(settings["backbone"]).side
+    seconds = images * (side / TIMED_SIDE) ** 2 * image_seconds(settings["backbone"], settings["precision"])
     steps = pairs.steps(settings["normal"] + settings["abnormal"], settings["batching"], size)
     return seconds * steps * settings["epochs"]
 
 
 @functools.cache
-def step_seconds(images, branch, backbone, position, side, precision):
-    """Seconds of one training step on so many images of noise, the last of three."""
-    sizes = {"side": side, "epochs": 3, "batch_size": 2 * images}
-    recipe = takimoto.build(backbone, "none", position, float(branch), margin=1.0, branch_margin=1.0, **sizes)
+def image_seconds(backbone, precision, images=8):
+    """Seconds that a training step takes for each of its images, by the last of three on noise of `TIMED_SIDE`."""
+    sizes = {"side": TIMED_SIDE, "epochs": 3, "batch_size": 2 * images}
+    position = next(k for k in range(1, 99) if _has_layer(backbone, k))
+    recipe = takimoto.build(backbone, "none", position, 1.0, margin=1.0, branch_margin=1.0, **sizes)
     rng, times = np.random.default_rng(0), []
     noise = rng.integers(0, 256, (images, recipe.side, recipe.side, 3), np.uint8)
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: times.append(time.perf_counter()))
     training.fit(recipe, noise, np.arange(images) % 2, rng, callbacks=[clock], precision=precision)
-    return times[-1] - times[-2]
+    return (times[-1] - times[-2]) / images
+
+
+def _has_layer(backbone, position):
+    try:
+        return bool(backbones.attention_layer(backbone, position))
+    except ValueError:
+        return False
