@@ -1,11 +1,16 @@
 """Files and folders that appear whole or not at all, and the root of every error of this package."""
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import os
+import re
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
+
+PART, OLD = ".part", "-old"  # how the names of temporary files end, and of a folder that is put aside
 
 
 class FsadError(Exception):
@@ -20,23 +25,40 @@ def sha256(path):
 
 @contextlib.contextmanager
 def atomic_file(path, mode="wb", keep=False):
-    """An open file under a temporary name beside ``path``, renamed to it at the end.
+    """An open file under a temporary name beside ``path``, which takes its place at the end, on the disk.
 
     Args:
-        path: where to; its folder is made if needed.
+        path: where to; its folder is made if needed. A link stays, and what it points to is replaced. What is no
+            regular file, such as a pipe, is written to as it is.
         mode: ``"wb"``, or ``"w"`` for UTF-8 text, each line flushed as it ends.
         keep: on failure leave what was written so far in ``<path>.part``, for output that takes long.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     text = {} if "b" in mode else {"encoding": "utf-8", "errors": "backslashreplace", "newline": "", "buffering": 1}
-    try:
-        with open(part, mode, **text) as file:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with open(path, mode, **text) as file:
             yield file
+        return
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _clear(path)
+    part = _beside(path)
+    # By a name that nobody can foresee, and that must not be there: a link put in its place is not followed.
+    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with open(handle, mode, **text) as file:
+            _lock(handle)
+            yield file
+            file.flush()
+            os.fsync(handle)
+        if path.exists():
+            os.chmod(part, path.stat().st_mode & 0o7777)
         os.replace(part, path)
+        _sync(path.parent)
     except BaseException:
-        if not keep:
+        if keep:
+            os.replace(part, path.with_name(path.name + ".part"))
+        else:
             part.unlink(missing_ok=True)
         raise
 
@@ -45,6 +67,8 @@ def atomic_file(path, mode="wb", keep=False):
 def atomic_folder(folder, what, mark):
     """An empty folder beside ``folder`` that takes its place at the end; on failure ``folder`` stays as it was.
 
+    Where the system can exchange two folders in one step (Linux), there is no moment without one.
+
     Args:
         folder: where to. A link stays, and what it points to is replaced.
         what, mark: an earlier ``what`` there, such as ``"a detector"``, is known by the file ``mark``.
@@ -52,22 +76,106 @@ def atomic_folder(folder, what, mark):
     Raises:
         FileExistsError: the folder holds something else.
     """
-    check_replaceable(folder, what, mark)
     folder = Path(folder).resolve()
+    if folder.parent.is_dir():
+        _clear(folder)
+    check_replaceable(folder, what, mark)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    old = part.with_name(part.name + "-old")
+    part = _beside(folder)
+    part.mkdir()
+    handle = os.open(part, os.O_RDONLY) if hasattr(os, "O_DIRECTORY") else None
+    old = part.with_name(part.name + OLD)
     try:
+        if handle is not None:
+            _lock(handle)
         yield part
-        os.chmod(part, 0o755)
-        if folder.exists():
+        for path in sorted(part.rglob("*"), reverse=True):
+            _sync(path)
+        _sync(part)
+        if not folder.exists():
+            os.rename(part, folder)
+        elif not _exchanged(part, folder):
             os.rename(folder, old)
-        os.rename(part, folder)
+            os.rename(part, folder)
+        _sync(folder.parent)
     finally:
         if old.exists() and not folder.exists():
             os.rename(old, folder)
         for leftover in (part, old):
             shutil.rmtree(leftover, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _beside(path):
+    return path.with_name(f".{path.name[:100]}-{secrets.token_hex(6)}{PART}")
+
+
+def _clear(path):
+    """Removes what killed runs left beside a path; a folder that one of them had put aside comes back."""
+    name = re.compile(rf"\.{re.escape(path.name[:100])}-[0-9a-f]{{12}}{re.escape(PART)}({OLD})?")
+    for left in [entry for entry in os.scandir(path.parent) if name.fullmatch(entry.name)]:
+        if left.is_symlink() or not _is_left(left.path.removesuffix(OLD)):
+            continue
+        if left.name.endswith(OLD) and not path.exists():
+            os.rename(left.path, path)
+        elif left.is_dir():
+            shutil.rmtree(left.path, ignore_errors=True)
+        else:
+            Path(left.path).unlink(missing_ok=True)
+
+
+def _is_left(path):
+    """Whether no running process holds the lock of a temporary file or folder."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        return _lock(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle):
+    """Locks an open file or folder until it is closed, by its process's end at the latest; False if another one has.
+    True where locks cannot be had, as on Windows: there nothing is cleared while it is open."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return True
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
+def _sync(path):
+    """Has a file or folder written to the disk, where the system lets it."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:  # a folder on Windows
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _exchanged(first, second):
+    """Exchanges two folders in one step (renameat2 of Linux); False where that cannot be had."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here = -100  # AT_FDCWD: the paths are absolute
+    return rename(here, os.fsencode(first), here, os.fsencode(second), 2) == 0
 
 
 def check_replaceable(folder, what, mark):

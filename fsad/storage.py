@@ -76,7 +76,32 @@ def read_note(folder):
     Raises:
         DetectorError: missing, damaged, or written in a newer format.
     """
-    folder = Path(folder)
+    return _steadily(Path(folder), _read_note)
+
+
+def _steadily(folder, read):
+    """What ``read`` makes of a folder, once more if another took its place meanwhile: no mixture of the two."""
+    while True:
+        before = _identity(folder)
+        try:
+            found = read(folder)
+        except DetectorError:
+            if _identity(folder) == before:
+                raise
+            continue
+        if _identity(folder) == before:
+            return found
+
+
+def _identity(folder):
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _read_note(folder):
     if not folder.is_dir():
         raise DetectorError(folder, "expected the folder of a saved detector. Received: no such folder")
     try:
@@ -111,12 +136,16 @@ def read_note(folder):
 
 def load(folder):
     """``(weights, arrays, note, graph)`` of a folder that `save` wrote; raises `DetectorError`."""
-    note = read_note(folder)
+    return _steadily(Path(folder), _load)
+
+
+def _load(folder):
+    note = _read_note(folder)
     import numpy as np
 
     try:
-        weights, arrays = (_arrays(np.load(Path(folder) / name, allow_pickle=False)) for name in FILES)
-        graph = (Path(folder) / GRAPH).read_bytes() if GRAPH in note["files"] else None
+        weights, arrays = (_arrays(np.load(folder / name, allow_pickle=False)) for name in FILES)
+        graph = (folder / GRAPH).read_bytes() if GRAPH in note["files"] else None
     except Exception as error:  # numpy raises what it likes
         raise DetectorError(folder, f"cannot be loaded ({type(error).__name__}: {error})") from error
     return [weights[key] for key in sorted(weights)], arrays, note, graph

@@ -1,4 +1,5 @@
 import json
+import threading
 
 import keras
 import numpy as np
@@ -55,6 +56,30 @@ def test_a_damaged_note_is_recognised(folder):
     (folder / "detector.json").write_text(text.replace('"how": "', '"how": "not '))
     with pytest.raises(storage.DetectorError, match=r"detector.json is damaged: its SHA-256"):
         fsad.load(folder)
+
+
+def test_readers_meet_one_detector_or_the_other_while_it_is_saved(fitted, folder):
+    arrays, note = fitted.fitted.pack()
+    stop, failures = threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            try:
+                weights, _, found, _ = storage.load(folder)
+                assert weights[0][0] == found["number"]
+            except Exception as error:
+                failures.append(error)
+
+    storage.save(folder, [np.full(1, -1)], arrays, {**note, "number": -1})
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(20):
+        storage.save(folder, [np.full(1, number)], arrays, {**note, "number": number})
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert failures == []
 
 
 def test_saving_over_a_link_replaces_what_it_points_to(fitted, folder, tmp_path):
