@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 RECIPES = ("patches", "senarathna", "takimoto", "livieris")
 DEFAULT = "patches"
 BATCH = 8
+MAX_HELD = 50_000_000  # pixels of images at full size in a batch: 150 MB
 
 
 class Detector:
@@ -260,7 +261,7 @@ class Detector:
             raise ValueError(f"Expected a finite threshold. Received: {threshold}")
         samples, aligner = inputs.find(given), self._known().aligner
         readings = inputs.read_ahead(samples, self.size, signatures=details, images=details, aligner=aligner)
-        for batch in _batches(readings, batch_for(self.size, BATCH)):
+        for batch in _batches(readings, batch_for(self.size, BATCH), MAX_HELD if details else None):
             readable = [reading.resized for reading in batch if not reading.error]
             outputs = self.scorer(np.stack(readable)) if readable else {}
             columns = [np.asarray(values) for values in outputs.values()]
@@ -365,6 +366,8 @@ class Detector:
 
     def _prediction(self, reading, outputs, threshold, details):
         score, views = float(outputs["score"]), self.fitted.views
+        if not np.isfinite(score):  # which no comparison calls defective
+            return Prediction(reading.sample, error="the network gives no finite score: its weights are damaged")
         anomaly_map = None
         if details:
             anomaly_map = outputs.get("anomaly_map")
@@ -421,12 +424,14 @@ def load(folder) -> Detector:
     return detector
 
 
-def _batches(readings, size):
-    batch = []
+def _batches(readings, size, most=None):
+    """Lists of ``size`` readings, fewer if their images have more than ``most`` pixels together."""
+    batch, pixels = [], 0
     for reading in readings:
         batch.append(reading)
-        if len(batch) == size:
+        pixels += 0 if reading.error else reading.size[0] * reading.size[1]
+        if len(batch) == size or (most and pixels > most):
             yield batch
-            batch = []
+            batch, pixels = [], 0
     if batch:
         yield batch

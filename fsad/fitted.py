@@ -167,6 +167,15 @@ class Fitted:
         values = {field.name: note[field.name] for field in dataclasses.fields(cls) if field.name in note}
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         limits = {k: tuple(v) if isinstance(v, list) else v for k, v in note["threshold"].items()}
+        numbers = [
+            limits["value"],
+            limits["scale"],
+            *limits["good"],
+            *limits["defective"],
+            *(values["map_range"] or ()),
+        ]
+        if not np.isfinite(np.array(numbers, float)).all() or not np.isfinite(arrays["references"]).all():
+            raise ValueError("expected finite numbers. Received: NaN or infinity")
         arrays = {**arrays, "signatures": arrays["signatures"].astype(np.float32)}
         return cls(
             **{**values, **arrays, "network": network, "graph": graph, "threshold": thresholds.Threshold(**limits)}

@@ -165,7 +165,11 @@ def resize(image, side):
         return image
     shrinking = image.shape[0] > height and image.shape[1] > width
     method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.rint(cv2.resize(image.astype(np.float32), (width, height), interpolation=method)).astype(np.uint8)
+    # A channel at a time: all of a large image in float32 would take four times as much as the image.
+    channels = [
+        cv2.resize(channel.astype(np.float32), (width, height), interpolation=method) for channel in cv2.split(image)
+    ]
+    return np.rint(np.dstack(channels)).astype(np.uint8).reshape(height, width, *image.shape[2:])
 
 
 def read_images(paths, side, progress=None):

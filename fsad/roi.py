@@ -47,7 +47,7 @@ def _drawn(path, size):
             values = np.array([[left, top], [left + across, top], [left + across, top + down], [left, top + down]])
         if values.ndim != 2 or values.shape[1] != 2 or len(values) < 3 or not np.isfinite(values).all():
             raise ValueError("points that are no polygon")
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f'{path}: expected {{"box": [left, top, width, height]}} or {{"polygon": [[x, y], ...]}}, in pixels. '
             f"Received: {error}"

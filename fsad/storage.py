@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import zipfile
 from pathlib import Path
 
 from fsad.files import FsadError, atomic_folder, check_replaceable, sha256
@@ -18,6 +19,7 @@ FORMAT = 4
 OLDEST = 4  # earlier ones held a Keras model, which may hold code, and scored otherwise
 FILES = ("weights.npz", "references.npz")
 GRAPH = "scorer.onnx"
+MAX_BYTES = 2**31  # of the arrays of a file: 400 images of the largest input are half of that
 _KIND = ("a detector", "detector.json")  # what `atomic_folder` may replace
 
 
@@ -105,11 +107,11 @@ def _read_note(folder):
     if not folder.is_dir():
         raise DetectorError(folder, "expected the folder of a saved detector. Received: no such folder")
     try:
-        note = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+        note = json.loads((folder / "detector.json").read_text(encoding="utf-8"), parse_constant=_refuse)
         number, files = int(note["format"]), dict(note["files"])
     except FileNotFoundError:
         raise DetectorError(folder, "expected the folder of a saved detector. Received: no detector.json") from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from None
     if number > FORMAT:
         writer = note.get("fsad", "unknown")
@@ -141,16 +143,25 @@ def load(folder):
 
 def _load(folder):
     note = _read_note(folder)
-    import numpy as np
-
     try:
-        weights, arrays = (_arrays(np.load(folder / name, allow_pickle=False)) for name in FILES)
+        weights, arrays = (_arrays(folder / name) for name in FILES)
         graph = (folder / GRAPH).read_bytes() if GRAPH in note["files"] else None
     except Exception as error:  # numpy raises what it likes
         raise DetectorError(folder, f"cannot be loaded ({type(error).__name__}: {error})") from error
     return [weights[key] for key in sorted(weights)], arrays, note, graph
 
 
-def _arrays(file):
-    with file:
+def _refuse(value):
+    raise ValueError(f"expected finite numbers. Received: {value}")
+
+
+def _arrays(path):
+    """The arrays of an ``.npz`` file; refused before they are unpacked if they would fill the memory."""
+    import numpy as np
+
+    with zipfile.ZipFile(path) as packed:
+        size = sum(member.file_size for member in packed.infolist())
+    if size > MAX_BYTES:
+        raise ValueError(f"expected at most {MAX_BYTES / 2**30:g} GB of arrays. Received: {size / 2**30:.1f} GB")
+    with np.load(path, allow_pickle=False) as file:
         return dict(file)

@@ -84,6 +84,15 @@ def test_file_names_need_not_be_text(detector, parts, tmp_path, capsys):
     assert cli.main(["inspect", detector, odd, f"--report={tmp_path}/r.html"]) == 0
 
 
+def test_names_break_no_line_steer_no_terminal_and_are_no_formula(detector, parts, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("=1+1.png", "a\rb.png", "c\x1b[31m.png"):
+        shutil.copy(parts / "test" / "hole" / "000.png", name)
+    assert cli.main(["score", detector, "=1+1.png", "a\rb.png", "c\x1b[31m.png"]) == 0
+    rows = list(csv.reader(capsys.readouterr().out.split("\n")))
+    assert [row[0] for row in rows[1:4]] == ["./=1+1.png", "a\\x0db.png", "c\\x1b[31m.png"]
+
+
 def test_a_day_without_a_good_part_is_questioned(detector, parts, capsys):
     holes = [str(parts / "test" / "hole" / "001.png")] * 10
     assert cli.main(["score", detector, *holes]) == 0

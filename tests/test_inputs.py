@@ -238,8 +238,8 @@ def test_read_ahead_reads_each_sample_once_in_order(tmp_path):
     assert first.size == (16, 16) and first.resized.shape == (8, 8, 3) and first.signature.shape == (64, 64)
     assert first.colours.shape == (6,)
     assert (last.image == last.sample.read()).all() and last.error is None
-    assert "0 bytes" in bad.error and bad[1:-1] == (None,) * 5  # all but sample and error
-    assert next(inputs.read_ahead(inputs.find(tmp_path)))[1:] == ((16, 16), None, None, None, None, None)
+    assert "0 bytes" in bad.error and bad[1:-1] == (None,) * 6  # all but sample and error
+    assert next(inputs.read_ahead(inputs.find(tmp_path)))[1:] == ((16, 16), *[None] * 6)
 
 
 def test_prefetch_is_in_order_and_at_most_some_items_ahead():
@@ -249,6 +249,14 @@ def test_prefetch_is_in_order_and_at_most_some_items_ahead():
     assert [next(squares) for _ in range(3)] == [0, 1, 4] and taken == [0, 1, 2, 3, 4]
     squares.close()
     assert [*inputs.prefetch(str, [1, 2])] == ["1", "2"]
+
+
+def test_prefetch_keeps_to_its_budget():
+    taken = []
+    numbers = (taken.append(k) or k for k in (3, 3, 3, 20, 1, 1))
+    same = inputs.prefetch(lambda k: k, numbers, cost=lambda k: k, budget=7)
+    assert next(same) == 3 and taken == [3, 3, 3]  # the third would be 9
+    assert [*same] == [3, 3, 20, 1, 1]  # one alone may cost more
 
 
 def test_linked_folders_are_followed_once(tmp_path):

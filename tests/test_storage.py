@@ -82,6 +82,40 @@ def test_readers_meet_one_detector_or_the_other_while_it_is_saved(fitted, folder
     assert failures == []
 
 
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda note: note["threshold"].update(value=float("nan")), "expected finite numbers. Received: NaN"),
+        (lambda note: note["threshold"].update(value="high"), "detector.json is damaged"),
+        (lambda note: note.update(map_range=[0, float("inf")]), "expected finite numbers. Received: Infinity"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(folder, change, message):
+    note = json.loads((folder / "detector.json").read_text())
+    change(note)
+    edit(folder, **note)
+    with pytest.raises(storage.DetectorError, match=message):
+        fsad.load(folder)
+
+
+def test_references_that_are_no_numbers_or_too_many_are_refused(folder, monkeypatch):
+    with np.load(folder / "references.npz") as file:
+        arrays = dict(file)
+    np.savez(folder / "references.npz", **{**arrays, "references": arrays["references"] * np.nan})
+    edit(folder)
+    with pytest.raises(storage.DetectorError, match="expected finite numbers"):
+        fsad.load(folder)
+    monkeypatch.setattr(storage, "MAX_BYTES", 1000)
+    with pytest.raises(storage.DetectorError, match="GB of arrays"):
+        fsad.load(folder)
+
+
+def test_a_note_that_is_nested_without_end_is_refused(folder):
+    (folder / "detector.json").write_text("[" * 100_000)
+    with pytest.raises(storage.DetectorError, match="damaged"):
+        fsad.load(folder)
+
+
 def test_saving_over_a_link_replaces_what_it_points_to(fitted, folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     fitted.save(tmp_path / "link")

@@ -219,9 +219,17 @@ def report(detector, samples, path, title, threshold=None, strict=False):
 def row_of(prediction, monitor):
     """A prediction by `COLUMNS`, once the monitor has seen it."""
     changed = None if prediction.error else "; ".join(monitor.see(prediction)) or None
-    values = (prediction.name, prediction.score, prediction.verdict, prediction.confidence, prediction.error, changed)
+    name, error = printable(prediction.name), prediction.error and printable(prediction.error)
+    values = (name, prediction.score, prediction.verdict, prediction.confidence, error, changed)
     rounded = (float(f"{value:.6g}") if isinstance(value, float) else value for value in values)
     return dict(zip(COLUMNS, rounded, strict=True))
+
+
+def printable(text):
+    """Text that breaks no line, steers no terminal and is no formula to a spreadsheet: control characters are written
+    as escapes, and a path that begins as a formula does begins with ``./``."""
+    text = "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else f"\\x{ord(c):02x}" for c in text)
+    return f".{os.sep}{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def title_of(paths):

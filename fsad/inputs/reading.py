@@ -11,7 +11,8 @@ from fsad import alignment, colours, duplicates
 from fsad.images import ImageError, resize
 from fsad.inputs.samples import Sample
 
-AHEAD = 16  # images that are read while earlier ones are worked on
+AHEAD = 16  # images that are read while earlier ones are worked on,
+MAX_AHEAD = 100_000_000  # and pixels of them: 300 MB, and 400 MB more while a large one is resized
 
 
 class Reading(NamedTuple):
@@ -59,17 +60,30 @@ def read_ahead(samples, side=None, signatures=False, images=False, aligner=None)
             aligned=aligned,
         )
 
-    return prefetch(read, samples)
+    return prefetch(read, samples, cost=_pixels, budget=MAX_AHEAD)
 
 
-def prefetch(function, items, ahead=AHEAD):
-    """Yields ``function(item)`` of each item, in order, computed in threads up to ``ahead`` items in advance."""
-    remaining, pending = iter(items), collections.deque()
+def _pixels(sample):
+    """Pixels of a sample, by the header of its file; none where that is unreadable, as the file will be."""
+    size = sample.size()
+    return size[0] * size[1] if size else 0
+
+
+def prefetch(function, items, ahead=AHEAD, cost=lambda item: 0, budget=0):
+    """Yields ``function(item)`` of each item, in order, computed in threads up to ``ahead`` items in advance, and no
+    more of them than cost ``budget`` together, but for one that does alone."""
+    pending, costs = collections.deque(), collections.deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for item in remaining:
+            for item in items:
+                own = cost(item)
+                while pending and sum(costs) + own > budget > 0:
+                    costs.popleft()
+                    yield pending.popleft().result()
                 pending.append(pool.submit(function, item))
+                costs.append(own)
                 if len(pending) > ahead:
+                    costs.popleft()
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -79,7 +79,7 @@ def write(path, detector, predictions, count, title="", threshold=None, monitor=
         how=detector.threshold.how if threshold is None else "set manually",
         warnings=detector.fitted.warnings,
         # "<" would let a file name close the script element.
-        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        data=json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     )
     with atomic_file(path) as file:
         file.write(page.encode("utf-8", errors="backslashreplace"))
