@@ -63,6 +63,14 @@ def atomic_file(path, mode="wb", keep=False):
         raise
 
 
+def move_file(source, path):
+    """Moves a finished file into its place, on the disk; a link stays, and what it points to is replaced."""
+    path = Path(os.path.realpath(path))
+    _sync(source)
+    os.replace(source, path)
+    _sync(path.parent)
+
+
 @contextlib.contextmanager
 def atomic_folder(folder, what, mark):
     """An empty folder beside ``folder`` that takes its place at the end; on failure ``folder`` stays as it was.

@@ -80,7 +80,7 @@ def test_request_of_tensorflow_serving_fits_the_signature(fitted, parts, exporte
     assert signature(encoded=tf.constant(encoded))["score"].numpy() == pytest.approx(fitted.score(path), abs=1e-4)
 
 
-def test_an_export_that_scores_otherwise_is_refused_and_removed(fitted, tmp_path, monkeypatch):
+def test_an_export_that_scores_otherwise_is_refused_and_the_earlier_one_stays(fitted, tmp_path, monkeypatch):
     writer = importlib.import_module("fsad.export.litert")
 
     def shifted(detector, path):
@@ -88,9 +88,10 @@ def test_an_export_that_scores_otherwise_is_refused_and_removed(fitted, tmp_path
         return lambda images: detector.compare(images).score.numpy() + 0.01
 
     monkeypatch.setattr(writer, "write", shifted)
+    (tmp_path / "m.tflite").write_text("earlier")
     with pytest.raises(export.ExportError, match=r"Received: a difference of 0\.01\."):
         export.export(fitted, "litert", tmp_path / "m.tflite")
-    assert not (tmp_path / "m.tflite").exists()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
 
 
 def test_refuses_unknown_formats_and_says_what_is_missing(fitted, tmp_path, monkeypatch):

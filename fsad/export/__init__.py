@@ -3,24 +3,26 @@
 Every format takes ``images``, uint8 RGB ``(n, height, width, 3)``, and gives, each ``(n,)``, ``score``, ``confidence``,
 ``defective`` (1 if the score is above the threshold), ``unsure`` (1 if it lies in the band that the threshold may have)
 and, where the recipe compares patches, ``anomaly_map`` ``(n, h, w)``. Resizing to ``side`` stays outside, except in the
-SavedModel's endpoint for encoded images. An export is compared with the detector on images as it is written, and
-removed again if its scores differ by more than `TOLERANCE`.
+SavedModel's endpoint for encoded images. An export is written under a temporary name, compared with the detector on
+images, and takes its place only if its scores differ by no more than `TOLERANCE`: an earlier one stays otherwise.
 """
 
 import importlib
 import logging
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from fsad import inputs
-from fsad.files import FsadError
+from fsad.files import FsadError, check_replaceable
 from fsad.images import resize
 
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3  # largest difference of a score that passes
 MAX_IMAGES = 200  # an export is checked on
+KIND = ("a SavedModel", "saved_model.pb")  # which folder may be replaced by one
 FORMATS = ("saved_model", "onnx", "openvino", "litert")
 
 
@@ -50,20 +52,32 @@ def export(detector, format, path, given=None, int8=False):
     if detector.fitted.reference is not None:
         log.warning("Exports take images as they lie: align them before (fsad.alignment), or expect higher scores.")
     what, checked = images_of(detector, given)
-    score = write(detector, format, path, checked, int8)
-    expected = np.concatenate([detector.compare(image[None]).score.numpy() for image in checked])
-    received = np.concatenate([np.asarray(score(image[None])).reshape(-1) for image in checked])
-    difference = float(np.abs(received - expected).max())
-    if not int8 and not difference <= TOLERANCE:
-        _writer(format).remove(Path(path))
-        raise ExportError(
-            f"{path}: expected scores within {TOLERANCE:g} of the detector's on {len(checked)} images. "
-            f"Received: a difference of {difference:.2g}. The export was removed."
-        )
-    limit = detector.threshold.value
-    changed = int(((received > limit) != (expected > limit)).sum())
+    path = Path(path)
+    if format == "saved_model":
+        check_replaceable(path, *KIND)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}-", dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        score = write(detector, format, part, checked, int8)
+        difference, changed = _compared(detector, score, checked)
+        if not int8 and not difference <= TOLERANCE:
+            raise ExportError(
+                f"{path}: expected scores within {TOLERANCE:g} of the detector's on {len(checked)} images. "
+                f"Received: a difference of {difference:.2g}. Nothing was written."
+            )
+        del score  # which may hold the files open
+        _writer(format).place(part, path)
     return {"path": str(path), "checked_on": what, "images": len(checked), "largest_difference": difference,
             "verdicts_changed": changed}  # fmt: skip
+
+
+def _compared(detector, score, checked):
+    """``(largest difference of a score, verdicts that change)`` of an export on images."""
+    expected = np.concatenate([detector.compare(image[None]).score.numpy() for image in checked])
+    received = np.concatenate([np.asarray(score(image[None])).reshape(-1) for image in checked])
+    limit = detector.threshold.value
+    changed = int(((received > limit) != (expected > limit)).sum())
+    return float(np.abs(received - expected).max()), changed
 
 
 def write(detector, format, path, representative=None, int8=False):

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from fsad.export import graph, saved_model
-from fsad.files import atomic_file
+from fsad.files import atomic_file, move_file
 
 # What neck and distance are made of; everything else a backbone has is quantised.
 _FLOAT = ("FULLY_CONNECTED", "BATCH_MATMUL", "REDUCE_MAX", "REDUCE_MIN", "TOPK_V2", "SUB", "ABS", "SUM", "SQUARE",
@@ -64,5 +64,6 @@ def _runner(**source):
     return lambda images: run(images=images)["score"].reshape(-1)
 
 
-def remove(path):
-    path.unlink(missing_ok=True)
+def place(part, path):
+    """Moves what was written to where it belongs."""
+    move_file(part, path)

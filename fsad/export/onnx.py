@@ -7,7 +7,7 @@ import numpy as np
 
 from fsad import export
 from fsad.export import session
-from fsad.files import atomic_file
+from fsad.files import atomic_file, move_file
 
 log = logging.getLogger(__name__)
 
@@ -67,5 +67,6 @@ def _erfc(graph, node, name, _):
     graph.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=[output], shapes=shapes, dtypes=dtypes)
 
 
-def remove(path):
-    path.unlink(missing_ok=True)
+def place(part, path):
+    """Moves what was written to where it belongs."""
+    move_file(part, path)

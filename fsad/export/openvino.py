@@ -4,9 +4,9 @@ Compile it with ``EXECUTION_MODE_HINT`` ``ACCURACY``: by default OpenVINO comput
 and scores move by more than the threshold bears. The file cannot ask for it.
 """
 
-import os
 import tempfile
-from pathlib import Path
+
+from fsad.files import move_file
 
 
 def write(detector, path):
@@ -17,13 +17,8 @@ def write(detector, path):
 
     if path.suffix != ".xml":
         raise ValueError(f"{path}: expected a file that ends in .xml. Received: {path.suffix or 'no ending'}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    model = convert(detector, graph.score(detector))
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        # Half precision is its default and moves scores.
-        openvino.save_model(model, Path(folder) / "model.xml", compress_to_fp16=False)
-        os.replace(Path(folder) / "model.bin", path.with_suffix(".bin"))
-        os.replace(Path(folder) / "model.xml", path)
+    # Half precision is its default and moves scores.
+    openvino.save_model(convert(detector, graph.score(detector)), path, compress_to_fp16=False)
     run = compiled(path)
     return lambda images: run(images)["score"]
 
@@ -54,6 +49,8 @@ def compiled(model, bfloat16=False):
     return openvino.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", **precision})
 
 
-def remove(path):
+def place(part, path):
+    """Moves what was written to where it belongs. There is no ``.xml`` while the weights are not its own."""
     path.unlink(missing_ok=True)
-    path.with_suffix(".bin").unlink(missing_ok=True)
+    move_file(part.with_suffix(".bin"), path.with_suffix(".bin"))
+    move_file(part, path)

@@ -1,11 +1,11 @@
 """TensorFlow SavedModel, for TensorFlow Serving: endpoints ``score`` (default), ``score_encoded``, ``similarity``."""
 
-import shutil
+import os
 
 import keras
 import tensorflow as tf
 
-from fsad.export import graph
+from fsad.export import KIND, graph
 from fsad.files import atomic_folder
 
 ENDPOINTS = ("score", "score_encoded", "similarity")
@@ -13,8 +13,7 @@ ENDPOINTS = ("score", "score_encoded", "similarity")
 
 def write(detector, path):
     """Writes the folder; returns images -> scores by what was written."""
-    with atomic_folder(path, "a SavedModel", "saved_model.pb") as part:
-        save(detector, part, {name: getattr(graph, name)(detector) for name in ENDPOINTS})
+    save(detector, path, {name: getattr(graph, name)(detector) for name in ENDPOINTS})
     loaded = tf.saved_model.load(path)
     run = loaded.signatures["score"]
     run.keeps = loaded  # a signature alone does not keep its variables
@@ -30,5 +29,8 @@ def save(detector, folder, endpoints):
     archive.write_out(folder, verbose=False)
 
 
-def remove(path):
-    shutil.rmtree(path, ignore_errors=True)
+def place(part, path):
+    """Moves what was written to where it belongs."""
+    with atomic_folder(path, *KIND) as folder:
+        for inner in part.iterdir():
+            os.rename(inner, folder / inner.name)
