@@ -1,6 +1,6 @@
 """What a detector learns from its first twenty mistakes.
 
-    python -m experiments.ablations.corrections                         # half an hour on two cores
+    python -m experiments.ablations.corrections                         # 20 minutes on two cores
     python -m experiments.ablations.corrections --rows=magnetic_tile
 
 What you will see: detectors fitted to 8 good images and no defective one; a stream of parts, as many good as defective,
@@ -38,7 +38,7 @@ TABLE = Table(
     name="study_corrections",
     title="Learning from mistakes: 8 good images, then the first 20 mistakes on a stream",
     columns=COLUMNS,
-    rows=tuple(Row(name, name, {"data": name}, draws=5) for name in SETS),
+    rows=tuple(Row(name, name, {"data": name}, draws=3) for name in SETS),
     settings={
         "data": SETS[0],
         "backbone": "mobilenet",
