@@ -228,7 +228,9 @@ class Detector:
         def scorer(images):
             return {k: v for k, v in self.compare(images)._asdict().items() if v is not None}
 
-        return tf.function(scorer, input_signature=[tf.TensorSpec((None, *self.size, 3), tf.uint8, "images")])
+        return tf.function(
+            scorer, input_signature=[tf.TensorSpec((None, *self.size, 3), tf.uint8, "images")], autograph=False
+        )
 
     def with_runtime(self, runtime: "str | runtimes.Choice" = "auto", given=None) -> "Detector":
         """The same detector, scoring by another runtime; this one stays as it is.

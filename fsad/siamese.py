@@ -139,7 +139,7 @@ def compiled(model):
     """A model as a function that holds few of its feature maps at a time: a Keras model called as it is holds them all,
     gigabytes for a large image, and takes twice the time."""
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]  # one graph for batches of any size
-    return tf.function(lambda images: model(images, training=False), input_signature=signature)
+    return tf.function(lambda images: model(images, training=False), input_signature=signature, autograph=False)
 
 
 def with_distance(model, distance):

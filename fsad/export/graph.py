@@ -23,7 +23,7 @@ def score(detector, shift=0.0):
         }
         return out if comparison.anomaly_map is None else {**out, "anomaly_map": comparison.anomaly_map}
 
-    return tf.function(score, input_signature=[_signature(detector, "images")])
+    return tf.function(score, input_signature=[_signature(detector, "images")], autograph=False)
 
 
 def similarity(detector):
@@ -36,7 +36,9 @@ def similarity(detector):
         dissimilarity = model(pair, training=False)[:, 0]
         return {"dissimilarity": dissimilarity, "similarity": 1 - dissimilarity}
 
-    return tf.function(similarity, input_signature=[_signature(detector, "anchor"), _signature(detector, "image")])
+    return tf.function(
+        similarity, input_signature=[_signature(detector, "anchor"), _signature(detector, "image")], autograph=False
+    )
 
 
 def score_encoded(detector):
