@@ -7,7 +7,6 @@ import dataclasses
 import inspect
 import logging
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -16,30 +15,27 @@ from tqdm import tqdm
 from fsad import (
     alignment,
     backbones,
-    duplicates,
     input_size,
-    inputs,
     recipes,
     regions,
     roi,
     scoring,
     siamese,
+    support,
     thresholds,
     training,
     trend,
 )
 from fsad.explain import methods
-from fsad.files import sha256
 from fsad.fitted import Fitted, Network, display_range
 from fsad.images import batch_for
+from fsad.support import Support
 from fsad.weights import WeightsError
 
 log = logging.getLogger(__name__)
 
-MAX_IMAGES = 400  # of a role that are read; more of them would fill the memory and move the threshold little
 CHANGED = 0.01  # p-value up to which the first and the last images are said to differ
 MAX_STORED = 2**28  # bytes of training images that a detector keeps
-ROLES = ("good", "defective")
 # What is built if ImageNet weights are unavailable, in turn. Untrained random features are uninformative.
 FALLBACKS = {"patches": [{"backbone": name, "layers": None} for name in ("efficientnet_lite0", "filter_bank")]}
 KEEP_ASPECT = ("patches",)  # recipes whose input need not be square
@@ -49,17 +45,6 @@ NO_WEIGHTS = {
     "trained": "ImageNet weights are unavailable: training starts from random initialization. fsad weights says which "
     "file goes where, and fetches it.",
 }
-
-
-class Training(NamedTuple):
-    """The training images as read: a record, the array ``(n, height, width, 3)`` and the signature of each; ``good``:
-    bool ``(n,)``; ``groups`` ``(n,)``."""
-
-    records: list
-    images: np.ndarray
-    signatures: np.ndarray
-    good: np.ndarray
-    groups: np.ndarray
 
 
 def fit(name, settings, options, good, defect=None, progress=True):
@@ -79,17 +64,17 @@ def fit(name, settings, options, good, defect=None, progress=True):
     """
     rng, warnings = np.random.default_rng(options.seed), []
     keras.utils.set_random_seed(options.seed)
-    samples = select(good, defect, options, rng, warnings)
+    samples = support.select(good, defect, options, rng, warnings)
     recipe, settings = build(name, settings, samples["good"], warnings)
-    records, images, signatures = read(samples, recipe.size, warnings, progress)
+    records, images, signatures = support.read(samples, recipe.size, warnings, progress)
     is_good = np.array([record["role"] == "good" for record in records])
     reference = None
     if options.align:
         images, reference, missed = alignment.fit(images, is_good)
         if missed:
             warnings.append(f"{missed} of the {(~is_good).sum()} defective images could not be aligned.")
-    groups = group(recipe, options, records, images, signatures, is_good, warnings)
-    data = Training(records, images, signatures, is_good, groups)
+    groups = support.group(recipe, options, records, images, signatures, is_good, warnings)
+    data = Support(records, images, signatures, is_good, groups)
     fitted = fit_to(recipe, settings, options, data, rng, warnings, progress)
     return dataclasses.replace(fitted, reference=reference)
 
@@ -101,32 +86,6 @@ def fit_to(recipe, settings, options, data, rng, warnings, progress=True):
     else:
         references, chosen, held_out = embed(recipe, options, data, rng, warnings, progress)
     return calibrate(recipe, settings, options, data, references, chosen, held_out, warnings)
-
-
-def select(good, defect, options, rng, warnings):
-    """The samples of each role, at most `MAX_IMAGES`, a dict; a role's folder must not say otherwise."""
-    samples = {
-        role: [] if given is None else _of_role(given, role, options.group_pattern)
-        for role, given in zip(ROLES, (good, defect), strict=True)
-    }
-    if options.miss_rate is not None and not samples["defective"]:
-        raise ValueError("Expected defective images to aim at a miss rate. Received: none")
-    for role, every in samples.items():
-        if len(every) > MAX_IMAGES:
-            samples[role] = [every[k] for k in np.sort(rng.permutation(len(every))[:MAX_IMAGES])]
-            warnings.append(f"Using a random {MAX_IMAGES} of {len(every)} {role} images.")
-    return samples
-
-
-def _of_role(given, role, group_pattern):
-    samples = inputs.find(given, group_pattern)
-    wrong = [s for s in samples if s.label is not None and s.label != (role == "defective")]
-    if wrong:
-        raise ValueError(
-            f"Expected {role} images only. Received: {wrong[0].name}, which its folder says is {wrong[0].kind}; "
-            f"give the folder of the {role} ones"
-        )
-    return samples
 
 
 def build(name, settings, good, warnings):
@@ -163,53 +122,6 @@ def _made(make, settings, fallbacks):
         except WeightsError:
             if fallback is fallbacks[-1]:
                 raise
-
-
-def read(samples, size, warnings, progress):
-    """Records, images ``(n, height, width, 3)`` and signatures of every sample that can be read."""
-    roles = [role for role in ROLES for _ in samples[role]]
-    readings = inputs.read_ahead([s for role in ROLES for s in samples[role]], size, signatures=True)
-    records, arrays, signatures, unreadable = [], [], [], []
-    bar = tqdm(readings, desc="reading", total=len(roles), unit="image", disable=not progress, leave=False)
-    for role, reading in zip(roles, bar, strict=True):
-        name, path = reading.sample.name, reading.sample.path
-        if reading.error:
-            unreadable.append(f"{name}: {reading.error}")
-            continue
-        digest = None if path is None else sha256(path)
-        records.append({"name": name, "role": role, "sha256": digest, "part": reading.sample.part})
-        arrays.append(reading.resized)
-        signatures.append(reading.signature)
-    if unreadable:
-        more = "; ..." if len(unreadable) > 5 else ""
-        warnings.append(f"{len(unreadable)} files were left out. " + "; ".join(unreadable[:5]) + more)
-    if not records:
-        raise ValueError(f"Expected readable images. Received: none. {'; '.join(unreadable[:5])}")
-    return records, np.stack(arrays), np.stack(signatures)
-
-
-def group(recipe, options, records, images, signatures, is_good, warnings):
-    """Group numbers ``(n,)``: equal for images of one part. Raises ValueError for too few parts."""
-    parts, trusted = [record["part"] for record in records], options.group_pattern is not None
-    groups = duplicates.groups(signatures, known=parts, trusted=trusted)
-    if len(set(groups[is_good])) < 2:
-        groups = np.unique(images.reshape(len(images), -1), axis=0, return_inverse=True)[1].reshape(-1)
-        if len(set(groups[is_good])) > 1:
-            warnings.append("All good images look like the same part; each is treated as a separate part.")
-    if len(set(groups[is_good])) < 2:
-        raise ValueError(
-            f"Expected good images of at least 2 different parts: one is compared with the other to set the "
-            f"threshold. Received: {is_good.sum()} images, all near-duplicates of {records[0]['name']}"
-        )
-    if recipe.trained and is_good.all():
-        raise ValueError(f"Expected defective images: the recipe {recipe.name} learns from them. Received: none")
-    both = sorted(set(groups[is_good]) & set(groups[~is_good]))
-    for number in both[:3]:
-        names = [records[k]["name"] for k in np.flatnonzero(groups == number)]
-        warnings.append(f"The same image or part is labelled both good and defective: {', '.join(names[:4])}")
-    if len(both) > 3:
-        warnings.append(f"... and {len(both) - 3} more; fsad check lists all.")
-    return groups
 
 
 def embed(recipe, options, data, rng, warnings, progress):

@@ -12,7 +12,7 @@ import json
 
 import numpy as np
 
-from fsad import fitting, recipes
+from fsad import fitting, recipes, support
 from fsad.backbones import own
 from fsad.fitted import Fitted
 from fsad.thresholds import Threshold
@@ -36,8 +36,8 @@ def learn(detector, good=None, defect=None, by=None, progress=True) -> Fitted:
     if good is None and defect is None:
         raise ValueError("Expected good or defective images to learn from. Received: none")
     fitted, number, warnings = detector.fitted, len(detector.fitted.journal) + 1, []
-    samples = fitting.select(good, defect, dataclasses.replace(detector.options, miss_rate=None), None, warnings)
-    new, images, signatures = fitting.read(samples, detector.size, warnings, progress)
+    samples = support.select(good, defect, dataclasses.replace(detector.options, miss_rate=None), None, warnings)
+    new, images, signatures = support.read(samples, detector.size, warnings, progress)
     if unreadable := [text for text in warnings if "left out" in text]:
         raise ValueError(f"Expected images that can be read. Received: {unreadable[0]}")
     known = {record["sha256"]: record for record in fitted.training if record["sha256"]}
@@ -103,8 +103,8 @@ def _fit(detector, records, images, signatures, progress):
     else:  # from where the training started
         recipe = recipes.RECIPES[detector.recipe](**own.revived(fitted.settings))
     is_good = np.array([record["role"] == "good" for record in records])
-    groups = fitting.group(recipe, options, records, images, signatures, is_good, warnings)
-    data = fitting.Training(records, images, signatures, is_good, groups)
+    groups = support.group(recipe, options, records, images, signatures, is_good, warnings)
+    data = support.Support(records, images, signatures, is_good, groups)
     rng = np.random.default_rng(options.seed)
     changed = fitting.fit_to(recipe, fitted.settings, options, data, rng, warnings, progress)
     return dataclasses.replace(changed, reference=fitted.reference)
