@@ -31,7 +31,7 @@ def add_arguments(parser):
     add("--learn", action="store_true", help="take corrections: false alarms and missed parts change the detector")
     add("--max_mb", type=shared.positive, default=64, metavar="N", help="largest request in megabytes (default: 64)")
     add("--rate", type=shared.positive, default=50, metavar="N", help="requests a second of one client (default: 50)")
-    shared.add_runtime(parser, "tensorflow")
+    shared.add_runtime(parser, None)
 
 
 def run(options):
@@ -51,12 +51,15 @@ def run(options):
     with shared.quiet():
         from fsad import serve
         from fsad.export import runtime
-    asked = options.runtime.replace("-", " ")
 
     def prepare(detector):
-        if asked == "tensorflow":
+        if options.runtime is None:
+            print(f"Runtime: {detector.runtime}", file=sys.stderr)
             return detector
-        return detector.with_runtime(runtime.choose(detector, None if asked == "auto" else [asked]))
+        asked = options.runtime.replace("-", " ")
+        choice = runtime.choose(detector, None if asked == "auto" else [asked])
+        print(f"Runtime: {choice}", file=sys.stderr)
+        return detector.with_runtime(choice)
 
     app = serve.app(
         detectors,

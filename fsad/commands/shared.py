@@ -39,8 +39,8 @@ def add_runtime(parser, default, auto=""):
         "--runtime",
         choices=["auto", "tensorflow", "openvino", "openvino-bfloat16", "onnx"],
         default=default,
-        help=f"inference runtime (default: {default}). auto: {auto}the fastest installed runtime that gives the same "
-        "scores",
+        help=f"inference runtime (default: {default or 'that of the detector'}). auto: {auto}the fastest installed "
+        "runtime that gives the same scores",
     )
 
 

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 
 from fsad import drift, regions, report
-from fsad.detector import BATCH
+from fsad.detector import BATCH, load
 from fsad.files import FsadError
 from fsad.inputs import Sample
 
@@ -76,12 +76,12 @@ class Worker:
         with self._learning:  # while the old detector goes on scoring
             changed = copy.copy(self.saved)
             entry = change(changed)
-            changed.save(self.saved.folder)
-            self._take(changed)
+            self._take(changed, load(changed.save(self.saved.folder)))
         return entry
 
-    def _take(self, saved):
-        detector = self._prepare(saved)
+    def _take(self, saved, scoring=None):
+        # What was loaded has a graph to score by; what was saved has the network that it learns with.
+        detector = self._prepare(saved if scoring is None else scoring)
         detector.scorer(np.zeros((1, *detector.size, 3), np.uint8))  # compiled before anybody waits for it
         self.saved, self.detector, self.monitor = saved, detector, drift.monitor_of(saved.fitted)
 
