@@ -88,12 +88,14 @@ def choose(images):
     return int(np.argmax(worth))
 
 
-def fit(images, good):
+def fit(images, good, first=False):
     """Aligns training images to one of the good ones.
 
     Args:
         images: uint8 ``(n, h, w, 3)``.
         good: bool ``(n,)``.
+        first: take the first good image as the reference, which a region of interest is drawn on, and not the one that
+            the others lock on best.
 
     Returns:
         ``(images, reference, missed)``: the aligned images, the reference image, and how many defective images did not
@@ -103,7 +105,7 @@ def fit(images, good):
         ValueError: fewer than `ENOUGH` of the good images lock.
     """
     rows = np.flatnonzero(good)
-    reference = images[rows[choose(images[rows])]].copy()
+    reference = images[rows[0 if first else choose(images[rows])]].copy()
     aligner = Aligner(reference)
     aligned = [aligner(image) for image in images]
     locked = np.array([one.matrix is not None for one in aligned])

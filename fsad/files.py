@@ -10,6 +10,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+_cleared = set()  # folders, by this process
 PART, OLD = ".part", "-old"  # how the names of temporary files end, and of a folder that is put aside
 
 
@@ -41,13 +42,17 @@ def atomic_file(path, mode="wb", keep=False):
         return
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    _clear(path)
+    if path.parent not in _cleared:  # once: a folder may get thousands of files
+        _clear(path)
+        _cleared.add(path.parent)
     part = _beside(path)
     # By a name that nobody can foresee, and that must not be there: a link put in its place is not followed.
     handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+    held = None
     try:
         with open(handle, mode, **text) as file:
-            _lock(handle)
+            if _lock(handle) and hasattr(os, "O_DIRECTORY"):  # not on Windows, which renames no open file
+                held = os.dup(handle)  # shares the lock, until the file is in its place
             yield file
             file.flush()
             os.fsync(handle)
@@ -61,6 +66,9 @@ def atomic_file(path, mode="wb", keep=False):
         else:
             part.unlink(missing_ok=True)
         raise
+    finally:
+        if held is not None:
+            os.close(held)
 
 
 def move_file(source, path):
@@ -120,7 +128,7 @@ def _beside(path):
 
 
 def _clear(path):
-    """Removes what killed runs left beside a path; a folder that one of them had put aside comes back."""
+    """Removes what killed runs left beside a path that they wrote; a folder that one of them put aside comes back."""
     name = re.compile(rf"\.{re.escape(path.name[:100])}-[0-9a-f]{{12}}{re.escape(PART)}({OLD})?")
     for left in [entry for entry in os.scandir(path.parent) if name.fullmatch(entry.name)]:
         if left.is_symlink() or not _is_left(left.path.removesuffix(OLD)):

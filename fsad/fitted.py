@@ -165,6 +165,9 @@ class Fitted:
     def unpack(cls, network, graph, arrays, note):
         """The reverse of `pack`; raises KeyError, TypeError or ValueError for what `pack` did not make."""
         values = {field.name: note[field.name] for field in dataclasses.fields(cls) if field.name in note}
+        values.setdefault(
+            "methods", ("patches", "saliency", "gradcam") if values["map_range"] else ("saliency", "gradcam")
+        )
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         limits = {k: tuple(v) if isinstance(v, list) else v for k, v in note["threshold"].items()}
         numbers = [

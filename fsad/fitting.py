@@ -70,7 +70,7 @@ def fit(name, settings, options, good, defect=None, progress=True):
     is_good = np.array([record["role"] == "good" for record in records])
     reference = None
     if options.align:
-        images, reference, missed = alignment.fit(images, is_good)
+        images, reference, missed = alignment.fit(images, is_good, first="roi" in settings)
         if missed:
             warnings.append(f"{missed} of the {(~is_good).sum()} defective images could not be aligned.")
     groups = support.group(recipe, options, records, images, signatures, is_good, warnings)

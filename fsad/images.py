@@ -58,6 +58,15 @@ def decode_image(data, name):
     return _opened(name, io.BytesIO(data), _rgb)
 
 
+def pixels_of(data):
+    """How many pixels the bytes of an image file decode to, by its header alone; 0 if that is unreadable."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            return opened.size[0] * opened.size[1]
+    except Exception:  # whoever decodes it says what is wrong
+        return 0
+
+
 def size_of(path):
     """``(width, height)`` of an image as `read_image` gives it, from its header alone; None if that is unreadable."""
     try:

@@ -49,7 +49,14 @@ def learn(detector, good=None, defect=None, by=None, progress=True) -> Fitted:
             )
     before = detector.score(images)
     if fitted.aligner:
-        images = np.stack([fitted.aligner(image).image for image in images])
+        aligned = [fitted.aligner(image) for image in images]
+        for record, one in zip(new, aligned, strict=True):
+            if one.matrix is None and record["role"] == "good":
+                raise ValueError(
+                    f"{record['name']}: expected a good image that can be aligned. Received: one that does not lock on "
+                    "the reference image"
+                )
+        images = np.stack([one.image for one in aligned])
     old, rows = _kept(fitted)
     new = [{**record, "learned": number} for record in new]
     data = (old + new, np.concatenate([fitted.images[rows], images]),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fsad.files import FsadError, atomic_folder, check_replaceable, sha256
 
-FORMAT = 4
+FORMAT = 5
 OLDEST = 4  # earlier ones held a Keras model, which may hold code, and scored otherwise
 FILES = ("weights.npz", "references.npz")
 GRAPH = "scorer.onnx"
@@ -51,6 +51,12 @@ def save(folder, weights, arrays, note, graph=None):
     """
     import numpy as np
 
+    for size in (sum(array.nbytes for array in weights), sum(array.nbytes for array in arrays.values())):
+        if size > MAX_BYTES:
+            raise ValueError(
+                f"Expected a detector of at most {MAX_BYTES / 2**30:g} GB of arrays. Received: {size / 2**30:.1f} GB; "
+                "use fewer references or components"
+            )
     versions = {}
     for name in ("keras", "numpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -12,6 +12,7 @@ import numpy as np
 
 MIN_GOOD = 8
 MIN_DEFECTIVE = 4  # fewer defective scores do not set a threshold by themselves
+_BOUND = "a quarter of the held-out scores of {} good images: the defective ones, {}, do not score higher than most"
 MAX_ALARMS = 0.25  # of the good scores that fewer defective ones put above the threshold
 
 
@@ -108,7 +109,11 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
         value, how, warnings = _by_false_alarms(good, max(0.05, 1 / (len(good) + 1)))
         likely = as_likely(good, defective) if len(defective) else None
         if likely is not None and len(defective) < MIN_DEFECTIVE:
-            likely = min(value, max(likely, np.quantile(good, 1 - MAX_ALARMS)))
+            bound = np.quantile(good, 1 - MAX_ALARMS)
+            if likely < bound < value:
+                value, how, warnings, likely = bound, _BOUND.format(len(good), len(defective)), [], None
+            elif likely >= value:
+                likely = None
         if likely is not None and likely != value:
             images = f"{len(good)} good and {len(defective)} defective image{'' if len(defective) == 1 else 's'}"
             value, how, warnings = likely, f"equal likelihood by the held-out scores of {images}", []

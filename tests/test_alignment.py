@@ -84,3 +84,5 @@ def test_a_detector_aligns_and_says_where_in_the_file(rng, tmp_path):
     left, top, width, height = first.regions[0].box
     assert left <= x <= left + width and top <= y <= top + height
     assert loaded.learn(good=moved(part(rng), 20, 0, 0)[0], progress=False) and loaded.fitted.aligner is not None
+    with pytest.raises(ValueError, match="expected a good image that can be aligned"):
+        loaded.learn(good=rng.integers(0, 256, lying.shape, np.uint8), progress=False)

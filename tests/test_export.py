@@ -100,3 +100,10 @@ def test_refuses_unknown_formats_and_says_what_is_missing(fitted, tmp_path, monk
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(export.ExportError, match=r"pip install 'fsad\[export\]'"):
         export.export(fitted, "onnx", tmp_path / "m.onnx")
+
+
+def test_a_graph_that_cannot_be_made_costs_nothing_but_itself(fitted, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("fsad.export.onnx.converted", lambda function: 1 / 0)
+    folder = fitted.save(tmp_path / "detector")
+    assert sorted(p.name for p in folder.iterdir()) == ["detector.json", "references.npz", "weights.npz"]
+    assert "scoring needs TensorFlow (ZeroDivisionError" in caplog.text

@@ -33,6 +33,7 @@ def ask(limits, path="/v1", method="GET", headers=(), chunks=(b"",), client="1.2
 
 
 def test_a_token_is_asked_for_but_by_the_page():
+    assert ask(Limits(app, token="sésame"), headers=[(b"authorization", "Bearer sésame".encode())])[0] == 200
     limits = Limits(app, token="sesame")
     status, body, headers = ask(limits)
     assert status == 401 and headers[b"www-authenticate"] == b"Bearer" and b"Bearer TOKEN" in body
@@ -76,3 +77,6 @@ def test_pages_of_other_sites_are_refused():
     assert ask(limits, method="POST", headers=[(b"origin", b"null")])[0] == 403
     limits.hosts = ("localhost",)
     assert ask(limits)[0] == 421  # a name that was made to point here
+    behind = Limits(app, hosts=("127.0.0.1", "parts.example"))  # a proxy that keeps its own host
+    for origin, status in ((b"https://parts.example", 200), (b"https://evil.example", 403), (b"http://[", 403)):
+        assert ask(behind, method="POST", headers=[(b"origin", origin)])[0] == status

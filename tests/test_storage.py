@@ -38,6 +38,16 @@ def test_formats_that_scored_otherwise_are_refused(folder):
         fsad.load(folder)
 
 
+def test_a_detector_of_the_format_before_is_read(folder):
+    note = json.loads((folder / "detector.json").read_text())
+    files = {name: note["files"][name] for name in storage.FILES}
+    note = {k: v for k, v in note.items() if k not in ("methods", "reference", "sha256")}
+    note = {**note, "format": 4, "files": files}
+    (folder / storage.GRAPH).unlink()
+    (folder / "detector.json").write_text(json.dumps({**note, "sha256": storage._digest(note)}))
+    assert fsad.load(folder).methods == ("patches", "saliency", "gradcam")
+
+
 @pytest.mark.parametrize("name", storage.FILES)
 def test_damage_is_recognised(folder, name):
     path = folder / name

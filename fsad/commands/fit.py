@@ -95,10 +95,8 @@ def run(options):
     from fsad.detector import Detector
 
     detector = Detector(options.recipe, **given).fit(good, defect)
-    with shared.quiet():
-        detector.save(options.out)
     print(shared.description(detector))
-    print(f"\nWritten: {options.out}")
+    shared.save(detector, options.out)
     if not options.report:
         return 0
     return shared.report(detector, inspected, options.report, shared.title_of(options.inspect))

@@ -44,11 +44,8 @@ def run(options):
         print(f"Forgotten: {_entry(forgotten[0])}")
     else:
         print(_entry(detector.learn(**given, by=options.by)))
-    with shared.quiet():
-        detector.save(options.detector)
-    print(
-        f"Threshold   {before:.4g} before\n{shared.threshold_text(detector.threshold)}\n\nWritten: {options.detector}"
-    )
+    print(f"Threshold   {before:.4g} before\n{shared.threshold_text(detector.threshold)}")
+    shared.save(detector, options.detector)
     return 0
 
 
@@ -71,10 +68,12 @@ def corrections(path):
 
 def _entry(entry):
     """An entry of the journal as lines."""
-    by = f" by {entry['by']}" if entry["by"] else ""
+    by = f" by {shared.printable(entry['by'])}" if entry["by"] else ""
     before, after = entry["threshold_before"]["value"], entry["threshold_after"]
     lines = [f"{entry['time']}{by}: threshold {before:.4g} to {after:.4g}"]
     for image in entry["images"]:
         after = "no held-out score" if image["score_after"] is None else f"{image['score_after']:.4g}"
-        lines.append(f"  {image['name']}: {image['role']}, score {image['score_before']:.4g} to {after}")
+        lines.append(
+            f"  {shared.printable(image['name'])}: {image['role']}, score {image['score_before']:.4g} to {after}"
+        )
     return "\n".join(lines)

@@ -8,6 +8,7 @@ how the latest images differ from those of the fit: darker, less sharp, redder, 
 import contextlib
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -104,5 +105,6 @@ def _partial(path):
         with atomic_file(path, "w", keep=True) as file:
             yield file
     except BaseException:
+        path = os.path.realpath(path) if Path(path).is_symlink() else path
         print(f"Not finished; the lines so far are in {path}.part", file=sys.stderr)
         raise

@@ -4,6 +4,7 @@ Other machines reach it only with --host, and then a token is required, which do
 FSAD_TOKEN, or give a file. It speaks plain HTTP; put a proxy with TLS before it where the network is not trusted.
 """
 
+import importlib.util
 import ipaddress
 import os
 import sys
@@ -27,6 +28,13 @@ def add_arguments(parser):
         "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen at (default: 127.0.0.1, this machine)"
     )
     add("--port", type=int, default=8000, metavar="N", help="port to listen at (default: 8000)")
+    add(
+        "--name",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host name that it is reached by, as through a proxy; may be repeated",
+    )
     add("--token_file", metavar="FILE", help="file with the token that requests must carry; FSAD_TOKEN serves as well")
     add("--learn", action="store_true", help="take corrections: false alarms and missed parts change the detector")
     add("--max_mb", type=shared.positive, default=64, metavar="N", help="largest request in megabytes (default: 64)")
@@ -37,6 +45,7 @@ def add_arguments(parser):
 def run(options):
     given, token = named(options.detectors), _token(options)
     local = _is_loopback(options.host)
+    hosts = (*LOOPBACK, options.host, *options.name) if local or options.name else None
     if not local and not token:
         raise ValueError(
             f"Expected a token to serve at {options.host}, where other machines reach it: set FSAD_TOKEN or give "
@@ -48,6 +57,11 @@ def run(options):
     except ImportError as error:
         raise RuntimeError(f"{EXTRA} ({error})") from error
     detectors = {name: shared.load(folder) for name, folder in given.items()}
+    for name, detector in detectors.items():
+        if importlib.util.find_spec("tensorflow") is None and (options.learn or detector.methods[0] != "patches"):
+            raise RuntimeError(
+                f"{name}: expected TensorFlow for --learn and for maps of the recipe {detector.recipe}. Received: none"
+            )
     with shared.quiet():
         from fsad import serve
         from fsad.export import runtime
@@ -67,7 +81,7 @@ def run(options):
         learn=options.learn,
         max_bytes=options.max_mb * 2**20,
         rate=options.rate,
-        hosts=LOOPBACK if local else None,
+        hosts=hosts,
         prepare=prepare,
     )
     shown = f"[{options.host}]" if ":" in options.host else options.host

@@ -114,6 +114,17 @@ def quiet():
             os.close(before)
 
 
+def save(detector, folder):
+    """Saves a detector; says so, and whether it needs TensorFlow to score."""
+    with quiet():
+        path = detector.save(folder)
+    from fsad.storage import GRAPH
+
+    if not (path / GRAPH).is_file():
+        print("Note        No graph could be saved with it: scoring needs TensorFlow.")
+    print(f"\nWritten: {folder}")
+
+
 def start_tensorflow():
     """Imports what trains and embeds, which logs as it starts."""
     with quiet():

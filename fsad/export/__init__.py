@@ -55,6 +55,8 @@ def export(detector, format, path, given=None, int8=False):
     path = Path(path)
     if format == "saved_model":
         check_replaceable(path, *KIND)
+    if format == "openvino" and path.suffix != ".xml":
+        raise ValueError(f"{path}: expected a file that ends in .xml. Received: {path.suffix or 'no ending'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}-", dir=path.parent) as folder:
         part = Path(folder) / path.name

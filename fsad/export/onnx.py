@@ -54,13 +54,18 @@ def converted(function):
 
 def graph_of(detector):
     """The bytes of a file that gives what `fsad.Detector.scorer` does, checked on training images; None where a package
-    is missing that writes or reads it, or where its scores differ, which is logged."""
+    is missing that writes or reads it, where it cannot be made, or where its scores differ, which is logged."""
     if any(importlib.util.find_spec(name) is None for name in ("tf2onnx", "onnxruntime")):
         return None
     function = detector.traced()
-    graph = converted(function)
     images = export.images_of(detector)[1][:CHECKED]
-    pairs = [(function(image[None]), session.of(graph)(image[None])) for image in images]
+    try:  # converter and runtime raise what they like, and what was fitted must not be lost
+        graph = converted(function)
+        scorer = session.of(graph)
+        pairs = [(function(image[None]), scorer(image[None])) for image in images]
+    except Exception as error:
+        log.warning("No graph was saved, so that scoring needs TensorFlow (%s: %s).", type(error).__name__, error)
+        return None
     difference = max(abs(float(one["score"][0]) - float(other["score"][0])) for one, other in pairs)
     if not difference <= export.TOLERANCE:
         log.warning("No graph was saved, since its scores differ by %.2g: scoring needs TensorFlow.", difference)

@@ -4,7 +4,9 @@ Compile it with ``EXECUTION_MODE_HINT`` ``ACCURACY``: by default OpenVINO comput
 and scores move by more than the threshold bears. The file cannot ask for it.
 """
 
+import os
 import tempfile
+from pathlib import Path
 
 from fsad.files import move_file
 
@@ -51,6 +53,6 @@ def compiled(model, bfloat16=False):
 
 def place(part, path):
     """Moves what was written to where it belongs. There is no ``.xml`` while the weights are not its own."""
-    path.unlink(missing_ok=True)
+    Path(os.path.realpath(path)).unlink(missing_ok=True)
     move_file(part.with_suffix(".bin"), path.with_suffix(".bin"))
     move_file(part, path)

@@ -22,13 +22,15 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 import fsad
 from fsad import inputs
 from fsad.explain import overlay
-from fsad.images import ImageError, decode_image
+from fsad.files import FsadError
+from fsad.images import ImageError, decode_image, pixels_of
 from fsad.serve import schemas
 from fsad.serve.limits import Limits
 from fsad.serve.metrics import Metrics
 from fsad.serve.worker import BusyError, Worker, described
 
-MAX_IMAGES = 32  # of a request
+MAX_IMAGES = 32  # of a request,
+MAX_PIXELS = 200_000_000  # and pixels of all: 600 MB
 OVERLAY = 1024  # pixels a side, at most, of the overlay's image
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PAGE_HEADERS = {
@@ -122,25 +124,32 @@ def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=No
         """
         with metrics.seconds.labels(name).time():
             names, contents = await _files(request, ("images",))
-            decoded = await asyncio.gather(*(_decoded(service, *pair) for pair in zip(names, contents, strict=True)))
-            readable = [image for image in decoded if not isinstance(image, ImageError)]
-            if not readable:
-                raise fastapi.HTTPException(422, "; ".join(map(str, decoded)))
-            detector, predictions, changes = await asyncio.wrap_future(worker.submit(readable))
-            metrics.count(name, predictions, len(decoded) - len(readable))
-            if _wants_png(request):
-                if len(decoded) > 1:
-                    raise fastapi.HTTPException(400, "Expected one image for a PNG. Received: several")
-                png = await anyio.to_thread.run_sync(_overlay, detector, predictions[0])
-                headers = {"X-Verdict": predictions[0].verdict, "X-Score": f"{predictions[0].score:.6g}"}
-                return Response(png, media_type="image/png", headers=headers)
-            scored = zip(predictions, changes, strict=True)
-            answers = [
-                {"name": title, "error": image.reason}
-                if isinstance(image, ImageError)
-                else {"name": title, **described(detector, *next(scored), images)}
-                for title, image in zip(names, decoded, strict=True)
-            ]
+            if _wants_png(request) and len(names) > 1:
+                raise fastapi.HTTPException(400, "Expected one image for a PNG. Received: several")
+            pixels = [pixels_of(content) for content in contents]
+            if sum(pixels) > MAX_PIXELS:
+                raise fastapi.HTTPException(
+                    413, f"Expected at most {MAX_PIXELS / 1e6:.0f} megapixels. Received: {sum(pixels) / 1e6:.0f}"
+                )
+            with worker.room(pixels):
+                decoded = await asyncio.gather(
+                    *(_decoded(service, *pair) for pair in zip(names, contents, strict=True))
+                )
+                readable = [image for image in decoded if not isinstance(image, ImageError)]
+                if not readable:
+                    metrics.count(name, [], len(decoded))
+                    raise fastapi.HTTPException(422, "; ".join(map(str, decoded)))
+                detector, predictions, changes = await asyncio.wrap_future(worker.submit(readable))
+                metrics.count(name, predictions, len(decoded) - len(readable))
+                if _wants_png(request):
+                    if predictions[0].error:
+                        raise fastapi.HTTPException(500, predictions[0].error)
+                    png = await anyio.to_thread.run_sync(_overlay, detector, predictions[0])
+                    headers = {"X-Verdict": predictions[0].verdict, "X-Score": f"{predictions[0].score:.6g}"}
+                    return Response(png, media_type="image/png", headers=headers)
+                answers = await anyio.to_thread.run_sync(
+                    _answers, names, decoded, detector, predictions, changes, images
+                )
             return {"detector": name, "threshold": detector.threshold.value, "predictions": answers}
 
     if not learn:
@@ -164,10 +173,23 @@ def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=No
     return service
 
 
+def _answers(names, decoded, detector, predictions, changes, images):
+    """An answer for each image, in order."""
+    scored = zip(predictions, changes, strict=True)
+    return [
+        {"name": title, "error": image.reason}
+        if isinstance(image, ImageError)
+        else {"name": title, **described(detector, *next(scored), images)}
+        for title, image in zip(names, decoded, strict=True)
+    ]
+
+
 async def _changed(change):
     try:
         return await anyio.to_thread.run_sync(change)
-    except (ValueError, OSError) as error:
+    except ModuleNotFoundError as error:
+        raise fastapi.HTTPException(501, f"Learning needs {error.name}, which is not installed here") from error
+    except (FsadError, ValueError, OSError, RuntimeError) as error:
         raise fastapi.HTTPException(422, str(error)) from error
 
 

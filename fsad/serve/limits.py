@@ -55,16 +55,18 @@ class Limits:
     def _refusal(self, scope, headers):
         """``(status, message, headers)``, or None."""
         host = headers.get("host", "")
-        if self.hosts is not None and urllib.parse.urlsplit(f"//{host}").hostname not in self.hosts:
+        if self.hosts is not None and _name(f"//{host}") not in self.hosts:
             return 421, f"Expected a host among {', '.join(self.hosts)}. Received: {host!r}", {}
         origin = headers.get("origin")
-        if scope["method"] not in SAFE and origin and urllib.parse.urlsplit(origin).netloc != host:
+        # A proxy may give another host; then the origin is one of the names that it is known by.
+        own = origin is None or origin.partition("//")[2] == host or _name(origin) in (self.hosts or ())
+        if scope["method"] not in SAFE and not own:
             return 403, f"Expected a request of this service's own page. Received: one of {origin}", {}
         if wait := self._wait(scope["client"][0] if scope.get("client") else ""):
             return 429, f"Expected at most {self.rate:g} requests a second. Received: more", {"Retry-After": wait}
         if self.token and scope["path"] not in OPEN:
             scheme, _, given = headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), self.token.encode()):
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode("latin-1"), self.token.encode()):
                 return 401, "Expected the header Authorization: Bearer TOKEN. Received: another, or none", {
                     "WWW-Authenticate": "Bearer"
                 }  # fmt: skip
@@ -85,6 +87,14 @@ class Limits:
         while len(self._clients) > MAX_CLIENTS:
             self._clients.pop(next(iter(self._clients)))
         return 0 if left >= 1 else max(1, round((1 - left) / self.rate))
+
+
+def _name(address):
+    """The name of the host in an address, None where there is none."""
+    try:
+        return urllib.parse.urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 async def _answer(send, status, message, headers):

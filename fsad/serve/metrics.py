@@ -38,7 +38,7 @@ class Metrics:
     def count(self, name, predictions, errors):
         """Counts the predictions of a request, and its images that could not be read."""
         self.errors.labels(name).inc(errors)
-        for prediction in predictions:
+        for prediction in (p for p in predictions if not p.error):
             self.images.labels(name, prediction.verdict).inc()
 
     def text(self):

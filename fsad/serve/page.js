@@ -1,6 +1,6 @@
 "use strict";
 const $ = id => document.getElementById(id);
-let detectors = [], token = sessionStorage.getItem("fsad-token") || "", items = [], queue = [], busy = false;
+let detectors = [], token = sessionStorage.getItem("fsad-token") || "", items = [], queue = [], busy = false, learning = false;
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -74,17 +74,17 @@ async function next() {
   if (busy || !queue.length || !current()) return;
   busy = true;
   while (queue.length) {
-    const item = queue[0], form = new FormData();
+    const item = queue.shift(), form = new FormData();
     form.append("images", item.file);
     item.detector = current().name;
     try {
       const answer = await ask(`v1/${item.detector}/predict?images=true`, {method: "POST", body: form});
       item.prediction = answer.predictions[0];
     } catch (error) {
-      if (!$("login").hidden) { say(error.message); break; }
+      if (!$("login").hidden) { say(error.message); queue.unshift(item); break; }
       item.error = error.message;
+      item.prediction = undefined;
     }
-    queue.shift();
     show(item);
     count();
   }
@@ -148,7 +148,7 @@ function bar() {
   const chosen = marked(), detector = current();
   $("bar").hidden = !detector || !detector.can_learn || !(chosen.length || detector.learned);
   $("marked").textContent = chosen.length ? `${several(chosen.length, "correction")} marked` : "";
-  $("teach").disabled = busy;
+  $("teach").disabled = busy || learning;
   for (const element of document.querySelectorAll(".teaching")) element.hidden = !chosen.length;
   $("undo").hidden = !detector || !detector.learned;
 }
@@ -156,7 +156,7 @@ function bar() {
 // After learning, what is on the page is scored again, to see what changed.
 async function change(path, body, told) {
   const name = $("detector").value;
-  $("teach").disabled = $("undo").disabled = true;
+  learning = $("teach").disabled = $("undo").disabled = true;
   say("Learning: this takes some seconds.", true);
   try {
     await ask(`v1/${name}/${path}`, {method: "POST", body});
@@ -170,7 +170,7 @@ async function change(path, body, told) {
   } catch (error) {
     say(error.message);
   }
-  $("undo").disabled = false;
+  learning = $("undo").disabled = false;
   count();
   next();
 }
