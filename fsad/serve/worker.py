@@ -10,9 +10,10 @@ import threading
 import numpy as np
 
 from fsad import drift, regions, report, storage
-from fsad.detector import BATCH, MAX_HELD, load
+from fsad.detector import load
 from fsad.files import FsadError
 from fsad.inputs import Sample
+from fsad.scorer import BATCH, MAX_HELD
 
 log = logging.getLogger(__name__)
 
