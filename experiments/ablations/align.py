@@ -9,7 +9,9 @@ of the fit too, shifted by up to a tenth of the side and turned by up to 15 degr
 Expected: little where a fixture holds the part; much where nothing does. Textures are refused, which is a failed run.
 """
 
+import tempfile
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from experiments.ablations import few
 from experiments.page import Column, Result, Row, Table
 from experiments.runs import by_row
 from fsad import metrics
+from fsad.images import write_image
 
 SHIFT, TURN = 0.1, 15.0  # of the side, degrees, at most
 SIDE = 640  # pixels: images are read no larger
@@ -62,16 +65,18 @@ def train(settings, on_epoch=lambda loss: None):
     dataset = few._labelled(data.of(settings))
     rng = np.random.default_rng(settings["seed"])
     shots = data.shots(dataset, settings, rng)
-    good, defective, test = (
-        [read(sample, rng if settings["moved"] else None) for sample in some]
-        for some in ((*shots.anchors, *shots.good), shots.defective, shots.test)
-    )
-    detector = fsad.Detector(align=settings["align"], seed=settings["seed"])
-    detector.fit(good, defective, progress=False)
-    list(detector.stream(test[:8]))  # compiles
-    begun = time.perf_counter()
-    predictions = list(detector.stream(test))
-    seconds = time.perf_counter() - begun
+    with tempfile.TemporaryDirectory() as folder:
+        good, defective, test = (
+            [written(Path(folder), sample, dataset, rng if settings["moved"] else None) for sample in some]
+            for some in ((*shots.anchors, *shots.good), shots.defective, shots.test)
+        )
+        pattern = settings["group_pattern"]
+        detector = fsad.Detector(align=settings["align"], seed=settings["seed"], group_pattern=pattern)
+        detector.fit(good, defective, progress=False)
+        list(detector.stream(test[:8]))  # compiles
+        begun = time.perf_counter()
+        predictions = list(detector.stream(test))
+        seconds = time.perf_counter() - begun
     on_epoch(float("nan"))
     return {
         "data": data.describe(dataset, settings),
@@ -81,6 +86,13 @@ def train(settings, on_epoch=lambda loss: None):
         "locked": float(np.mean([bool(p.aligned) for p in predictions])) if settings["align"] else None,
         "milliseconds": 1000 * seconds / len(test),
     }, {}
+
+
+def written(folder, sample, dataset, rng=None):
+    """The path of a copy of an image, as `read` gives it, under the name of its own, which may tell its part."""
+    path = folder / data.path_of(sample, dataset)
+    write_image(path.with_suffix(".png"), read(sample, rng))
+    return str(path.with_suffix(".png"))
 
 
 def read(sample, rng=None):
