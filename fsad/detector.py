@@ -161,6 +161,7 @@ class Detector(Scorer):
         With it goes the graph by which it scores without TensorFlow, checked on training images, where the packages
         that write one are installed.
         """
+        storage.check_writable(folder)
         arrays, note = self._known().pack()
         settings = {k: {"keras_model": v.name} if is_model(v) else v for k, v in self.settings.items()}
         header = {

@@ -104,6 +104,19 @@ def fitted(parts):
 
 
 @pytest.fixture(scope="session")
+def saved_once(fitted, tmp_path_factory):
+    return fitted.save(tmp_path_factory.mktemp("saved") / "detector")
+
+
+@pytest.fixture
+def saved(saved_once, tmp_path):
+    """A folder that ``fitted`` is saved in, of the test's own; saving takes seconds, copying none."""
+    import shutil
+
+    return shutil.copytree(saved_once, tmp_path / "detector")
+
+
+@pytest.fixture(scope="session")
 def exported(fitted, tmp_path_factory):
     """``exported(format)`` is that export of ``fitted`` and what `fsad.export.export` says of it, converted once."""
     from fsad import export

@@ -14,8 +14,8 @@ from fsad.inputs.layouts import list_images
 
 
 @pytest.fixture
-def detector(fitted, tmp_path):
-    return str(fitted.save(tmp_path / "detector"))
+def detector(saved):
+    return str(saved)
 
 
 def test_from_two_folders_to_a_report(parts, tmp_path, capsys):

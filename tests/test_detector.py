@@ -48,8 +48,8 @@ def test_unreadable_files_become_predictions_with_their_reason(fitted, parts, tm
     assert np.isnan(scores[0]) and scores[1] == pytest.approx(second.score) and "bad.png" in caplog.text
 
 
-def test_saved_loaded_in_a_fresh_process_scores_the_same(fitted, parts, tmp_path):
-    folder = fitted.save(tmp_path / "detector")
+def test_saved_loaded_in_a_fresh_process_scores_the_same(fitted, saved, parts, tmp_path):
+    folder = saved
     assert sorted(p.name for p in folder.iterdir()) == [
         "detector.json",
         "references.npz",

@@ -37,8 +37,8 @@ def test_a_runtime_that_scores_otherwise_is_refused(fitted, monkeypatch):
         runtime.functions(fitted, ["abacus"])
 
 
-def test_the_command_says_which_runtime_it_took(fitted, parts, tmp_path, capsys, monkeypatch):
-    folder = str(fitted.save(tmp_path / "detector"))
+def test_the_command_says_which_runtime_it_took(fitted, parts, saved, capsys, monkeypatch):
+    folder = str(saved)
     call = ["score", folder, f"{parts}/test/hole"]
     assert cli.main(call) == 0  # two images: not worth looking for another
     plain = capsys.readouterr()

@@ -16,21 +16,14 @@ from fsad import serve
 from fsad.serve.worker import MAX_WAITING, MAX_WAITING_PIXELS, BusyError, Worker
 
 
-@pytest.fixture(scope="module")
-def folder(fitted, tmp_path_factory):
-    return fitted.save(tmp_path_factory.mktemp("serve") / "parts")
-
-
 @pytest.fixture
-def detector(folder, tmp_path):
-    detector = fsad.load(folder)
-    detector.save(tmp_path / "parts")
-    return detector
+def detector(saved):
+    return fsad.load(saved)
 
 
 @pytest.fixture(scope="module")
-def client(folder):
-    with TestClient(serve.app({"parts": fsad.load(folder)})) as client:
+def client(saved_once):
+    with TestClient(serve.app({"parts": fsad.load(saved_once)})) as client:
         yield client
 
 

@@ -11,8 +11,8 @@ from fsad.files import sha256
 
 
 @pytest.fixture
-def folder(fitted, tmp_path):
-    return fitted.save(tmp_path / "detector")
+def folder(saved):
+    return saved
 
 
 def edit(folder, **changes):
@@ -173,7 +173,7 @@ def test_pickles_are_not_loaded(folder, name):
 
 
 def test_replaces_a_detector_and_nothing_else(fitted, folder, tmp_path):
-    fitted.save(folder)  # again
+    fsad.load(folder).save(folder)  # again
     assert fsad.load(folder).threshold == fitted.threshold
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("years of work")
