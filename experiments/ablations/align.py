@@ -6,8 +6,8 @@
 What you will see: 16 good and 8 defective images, held-out parts; all images as they were photographed, then all, those
 of the fit too, shifted by up to a tenth of the side and turned by up to 15 degrees at random; each with and without
 ``align``.
-Expected: nearly all images lock, and AUROC falls nevertheless: patches are compared wherever they lie, and what is usual
-at a place is larger where the part always lies. Textures are refused, which is a failed run.
+Expected: nearly all images lock, and AUROC falls nevertheless: patches are compared wherever they lie, and what is
+usual at a place is larger where the part always lies. Textures are refused, which is a failed run.
 """
 
 import tempfile
