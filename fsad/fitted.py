@@ -3,10 +3,10 @@
 import dataclasses
 import functools
 
-import cv2
 import numpy as np
 
 from fsad import alignment, thresholds
+from fsad.images import shrunk
 
 THUMBNAIL = 160  # pixels
 
@@ -126,10 +126,7 @@ class Fitted:
     def thumbnails(self):
         """The reference images, uint8 ``(r, h, w, 3)``, the longer side at most `THUMBNAIL` pixels."""
         rows = [r["image"] for r in sorted(filter(_is_reference, self.training), key=lambda r: r["reference"])]
-        height, width = self.images.shape[1:3]
-        scale = min(1, THUMBNAIL / max(height, width))
-        size = max(1, round(scale * width)), max(1, round(scale * height))
-        return np.stack([cv2.resize(self.images[row], size, interpolation=cv2.INTER_AREA) for row in rows])
+        return np.stack([shrunk(self.images[row], THUMBNAIL) for row in rows])
 
     @functools.cached_property
     def aligner(self):

@@ -181,6 +181,15 @@ def resize(image, side):
     return np.rint(np.dstack(channels)).astype(np.uint8).reshape(height, width, *image.shape[2:])
 
 
+def shrunk(image, side):
+    """A copy of an image for display, by area, the longer side at most ``side`` pixels; aspect is kept."""
+    height, width = image.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    return cv2.resize(
+        image, (max(1, round(scale * width)), max(1, round(scale * height))), interpolation=cv2.INTER_AREA
+    )
+
+
 def read_images(paths, side, progress=None):
     """Reads many images at one size, in parallel.
 

@@ -32,11 +32,10 @@ def run(options):
         raise ValueError("Expected one of images to learn from, --undo and --journal. Received: none or several")
     given = {name: shared.find(paths) if paths else None for name, paths in given.items()}
     detector = shared.load(options.detector)
-    if not options.journal:
-        shared.start_tensorflow()
     if options.journal:
         print("\n".join(map(_entry, detector.fitted.journal)) or "Nothing was learned yet.")
         return 0
+    shared.start_tensorflow()
     before = detector.threshold.value
     if options.undo:
         forgotten = detector.fitted.journal[-1:]

@@ -144,14 +144,10 @@ def find(paths):
 
 
 def load(folder):
-    """A saved detector. What is wrong with its files is said before TensorFlow is started."""
-    from fsad import storage
+    """A saved detector; loading one starts no TensorFlow."""
+    import fsad
 
-    storage.read_note(folder)
-    with quiet():
-        import fsad
-
-        return fsad.load(folder)
+    return fsad.load(folder)
 
 
 def load_for(samples, options):

@@ -19,7 +19,7 @@ import numpy as np
 from fsad import drift, evaluation
 from fsad.explain import overlay
 from fsad.files import atomic_file
-from fsad.images import ImageError, read_mask
+from fsad.images import ImageError, read_mask, shrunk
 
 MANY = 200  # images; with more of them smaller copies are embedded
 
@@ -107,10 +107,7 @@ def _item(detector, prediction, side, page):
 def small_images(detector, prediction, side):
     """Data URLs of a prediction with details, for a page: ``image``, at most ``side`` pixels a side, and ``map``, where
     there is one, transparent where nothing is unusual."""
-    height, width = prediction.image.shape[:2]
-    shrink = min(1.0, side / max(height, width))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    urls = {"image": _jpeg(cv2.resize(prediction.image, size, interpolation=cv2.INTER_AREA))}
+    urls = {"image": _jpeg(shrunk(prediction.image, side))}
     if prediction.anomaly_map is not None:
         urls["map"] = _layer(detector.display_map(prediction))
     return urls

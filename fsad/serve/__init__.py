@@ -23,7 +23,7 @@ import fsad
 from fsad import inputs
 from fsad.explain import overlay
 from fsad.files import FsadError
-from fsad.images import ImageError, decode_image, pixels_of
+from fsad.images import ImageError, decode_image, pixels_of, shrunk
 from fsad.serve import schemas
 from fsad.serve.limits import Limits
 from fsad.serve.metrics import Metrics
@@ -123,7 +123,7 @@ def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=No
         With ``Accept: image/png`` and one image: a picture of it, regions outlined, beside its anomaly map.
         """
         with metrics.seconds.labels(name).time():
-            names, contents = await _files(request, ("images",))
+            names, contents = await _files(request)
             if _wants_png(request) and len(names) > 1:
                 raise fastapi.HTTPException(400, "Expected one image for a PNG. Received: several")
             pixels = [pixels_of(content) for content in contents]
@@ -203,18 +203,16 @@ def _learn(worker, titles, contents, roles, by):
         return worker.learn(**given, by=by)
 
 
-async def _files(request, fields):
+async def _files(request):
     """``(names, contents)`` of the files of a request: its body, or those of a form."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form(max_files=MAX_IMAGES) as form:
-            files = [file for field in fields for file in form.getlist(field) if not isinstance(file, str)]
+            files = [file for file in form.getlist("images") if not isinstance(file, str)]
             names, contents = [file.filename or "image" for file in files], [await file.read() for file in files]
     else:
         names, contents = ["image"], [await request.body()]
     if not any(contents):
-        raise fastapi.HTTPException(
-            400, f"Expected an image, or a form with files {' or '.join(fields)}. Received: none"
-        )
+        raise fastapi.HTTPException(400, "Expected an image, or a form with files images. Received: none")
     return names, contents
 
 
@@ -250,11 +248,10 @@ def _wants_png(request):
 
 def _overlay(detector, prediction):
     """PNG of an image with its regions outlined, beside its map."""
-    height, width = prediction.image.shape[:2]
-    shrink = min(1.0, OVERLAY / max(height, width))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    image = cv2.resize(prediction.image, size, interpolation=cv2.INTER_AREA)
-    outlined, thick = image.copy(), max(1, round(max(size) / 400))
+    image = shrunk(prediction.image, OVERLAY)
+    longest = max(image.shape[:2])
+    shrink = longest / max(prediction.image.shape[:2])
+    outlined, thick = image.copy(), max(1, round(longest / 400))
     for region in prediction.regions or ():
         outline = [np.round(np.array(region.contour) * shrink).astype(np.int32)]
         for color, wide in (((255, 255, 255), 3 * thick), ((179, 38, 30), thick)):
