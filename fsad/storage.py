@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import threading
 import zipfile
 from pathlib import Path
 
@@ -21,6 +22,9 @@ FILES = ("weights.npz", "references.npz")
 GRAPH = "scorer.onnx"
 MAX_BYTES = 2**31  # of the arrays of a file: 400 images of the largest input are half of that
 _KIND = ("a detector", "detector.json")  # what `atomic_folder` may replace
+# numpy reads an array's header by `ast.literal_eval`, which fails in Python 3.11 when threads run it at once
+# (python/cpython#106905).
+_READING = threading.Lock()
 
 
 class DetectorError(FsadError, ValueError):
@@ -169,5 +173,5 @@ def _arrays(path):
         size = sum(member.file_size for member in packed.infolist())
     if size > MAX_BYTES:
         raise ValueError(f"expected at most {MAX_BYTES / 2**30:g} GB of arrays. Received: {size / 2**30:.1f} GB")
-    with np.load(path, allow_pickle=False) as file:
+    with _READING, np.load(path, allow_pickle=False) as file:
         return dict(file)
