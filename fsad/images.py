@@ -94,13 +94,13 @@ def _rgb(path, decoded):
         # Pillow decodes these at the size they will have once turned, which garbles them.
         raise ImageError(path, "an uncompressed TIFF that is stored turned; save it upright or compressed")
     decoded.load()
-    decoded = ImageOps.exif_transpose(decoded)
+    ImageOps.exif_transpose(decoded, in_place=True)
     if decoded.mode.startswith("I;16"):
         decoded = Image.fromarray(((np.asarray(decoded).astype(np.uint32) + 128) // 257).astype(np.uint8))
     if decoded.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in decoded.info:
         decoded = decoded.convert("RGBA")
         decoded = Image.alpha_composite(Image.new("RGBA", decoded.size, (255, 255, 255, 255)), decoded)
-    return np.array(decoded.convert("RGB"))
+    return np.array(decoded if decoded.mode == "RGB" else decoded.convert("RGB"))
 
 
 def _decode(path, use):
@@ -166,14 +166,17 @@ def size(side):
 def resize(image, side):
     """Resizes to a side, or to ``(height, width)``: by area when shrinking, else bilinearly; aspect is not kept.
 
-    Computed in float32 and rounded, which any other runtime can repeat; OpenCV's own fixed-point
-    arithmetic is one gray level off here and there.
+    Computed in float32 and rounded half to even, which any other runtime can repeat.
     """
     height, width = size(side)
     if image.shape[:2] == (height, width):
         return image
     shrinking = image.shape[0] > height and image.shape[1] > width
     method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    # OpenCV shrinks uint8 by float32 itself, three times as fast, but halves by whole numbers, and grows by fixed-point
+    # arithmetic: both are one gray level off here and there.
+    if shrinking and image.dtype == np.uint8 and image.shape[:2] != (2 * height, 2 * width):
+        return cv2.resize(image, (width, height), interpolation=method).reshape(height, width, *image.shape[2:])
     # A channel at a time: all of a large image in float32 would take four times as much as the image.
     channels = [
         cv2.resize(channel.astype(np.float32), (width, height), interpolation=method) for channel in cv2.split(image)

@@ -147,6 +147,15 @@ def test_resizes_by_area_when_shrinking_and_bilinearly_when_growing():
     assert resize(row, 2) is row
 
 
+@pytest.mark.parametrize("shape", [(46, 34), (69, 51), (92, 68), (46, 51), (30, 40), (211, 100)])
+def test_whole_numbers_shrink_as_float32_rounded_half_to_even(shape, rng):
+    """Halving is where OpenCV's own whole numbers differ: (0 + 1) / 2 is 0.5, which rounds to 0."""
+    image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    exact = resize(image.astype(np.float32), (23, 17))
+    assert np.array_equal(resize(image, (23, 17)), exact)
+    assert resize(np.repeat(np.array([[0, 0], [1, 1]], np.uint8), 8, 1), (1, 8)).max() == 0
+
+
 def test_read_images_keeps_order_and_names_the_first_bad_file(tmp_path):
     paths, steps = [tmp_path / f"{k}.png" for k in range(5)], []
     for k, path in enumerate(paths):
