@@ -87,6 +87,7 @@ def test_attention_layers_by_position():
             backbones.attention_layer(backbone, position)
 
 
+@pytest.mark.slow
 def test_any_network_of_keras_applications_at_a_stride():
     model, loaded = backbones.build("MobileNetV3Small", weights="none", side=64, layer=16)
     assert loaded == "random" and model.output_shape[1:3] == (4, 4) and not model.trainable

@@ -1,6 +1,9 @@
+import pytest
+
 from experiments import benchmark_backbones
 
 
+@pytest.mark.slow
 def test_a_backbone_is_measured_in_the_network_of_the_paper():
     result = benchmark_backbones.measure("mobilenet", "float32", steps=1, repeats=2)
     assert list(result) == list(benchmark_backbones.COLUMNS)

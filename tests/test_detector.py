@@ -107,6 +107,7 @@ def test_a_recipe_that_trains_holds_images_out_for_its_threshold(parts, tiny_rec
         fsad.Detector("tiny").fit(parts / "train" / "good", progress=False)
 
 
+@pytest.mark.slow
 def test_a_recipe_with_attention_shows_it(parts, monkeypatch, tmp_path):
     image = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(4, 3, strides=16, padding="same", name="attended_to")(image)
@@ -125,6 +126,7 @@ def test_a_recipe_with_attention_shows_it(parts, monkeypatch, tmp_path):
     assert np.array_equal(loaded.explain(one).anomaly_map, attended)
 
 
+@pytest.mark.slow
 def test_paper_l_is_a_recipe_like_the_others(parts):
     settings = {"backbone": "filter_bank", "frozen": True, "side": 96, "learning_rate": 1e-2, "epochs": 2}
     detector = fsad.Detector("livieris", folds=2, **settings)

@@ -11,7 +11,9 @@ from fsad import export, metrics
 from fsad.images import read_images
 
 
-@pytest.mark.parametrize("format", export.FORMATS)
+@pytest.mark.parametrize(
+    "format", [f if f in ("saved_model", "onnx") else pytest.param(f, marks=pytest.mark.slow) for f in export.FORMATS]
+)
 def test_scores_as_the_detector_does(exported, format):
     path, result = exported(format)
     assert result["images"] == 25 and result["checked_on"] == "training images"
@@ -28,6 +30,7 @@ def test_images_to_check_on(fitted, parts, monkeypatch):
     assert len(export.images_of(fitted)[1]) == 5
 
 
+@pytest.mark.slow
 def test_int8_is_close(fitted, parts, tmp_path):
     score = export.write(fitted, "litert", tmp_path / "m.tflite", int8=True)
     tested = fitted.inspect(parts / "test")

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from experiments import data
 from experiments.ablations import few
@@ -17,6 +18,7 @@ class Finished:
         return self.record, {}
 
 
+@pytest.mark.slow
 def test_a_variant_from_images_to_cells(parts):
     settings = {**few.TABLE.settings, "data": str(parts), "anchors": 2, "good": 14, "defective": 4, "seed": 0}
     settings |= data.known(str(parts))

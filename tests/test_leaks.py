@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from experiments import data
 from experiments.page import Row
@@ -34,6 +35,7 @@ def test_each_row_reads_the_test_it_is_about():
     assert by_key["figures_others"].cells == {} and leaks.NOTHING in by_key["figures_others"].notes
 
 
+@pytest.mark.slow
 def test_a_run_with_leaks_records_them(tmp_path, tiny_recipe, monkeypatch, rng):
     """Two photographs of each part; the defective ones are dark all over, which six colour numbers see."""
     for k in range(12):

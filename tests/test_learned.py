@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from experiments.ablations import learned
 from fsad import recipes, scoring
@@ -13,6 +14,7 @@ def test_synthetic_defects_lie_under_their_masks(rng):
     assert all(change[k][~masks[k]].mean() < change[k][masks[k]].mean() for k in range(6))
 
 
+@pytest.mark.slow
 def test_an_adapted_neck_starts_as_it_was_and_moves(rng):
     recipe = recipes.patches.build("mobilenet", "none", ["conv_pw_9_relu"], 64, power=1, components=None)
     images = rng.integers(0, 255, (3, 64, 64, 3), np.uint8)

@@ -47,6 +47,7 @@ def test_images_are_cropped_to_the_box_of_their_map(rng):
     assert (cropped[1] == resize(images[1][:, :right], 20)).all()
 
 
+@pytest.mark.slow
 def test_a_run_trains_crops_and_compares(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
     folder = synthetic.write_flowers(tmp_path / "flowers", each=12, size=64)

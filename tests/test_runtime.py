@@ -6,6 +6,7 @@ from fsad.commands import shared
 from fsad.export import runtime
 
 
+@pytest.mark.slow
 def test_every_runtime_scores_the_same_and_the_fastest_is_taken(fitted, parts, monkeypatch):
     pytest.importorskip("openvino")
     expected = fitted.inspect(parts / "test")

@@ -36,6 +36,7 @@ def easy_set(folder):
     return {**run.SETTINGS, "data": str(folder), "precision": "float32", "seed": 0, **data.DEFAULTS}
 
 
+@pytest.mark.slow
 def test_a_table_is_the_same_from_the_same_seed(tmp_path, small_cnn):
     folder = synthetic.write(tmp_path / "tiny", "metal", good=12, defective=1, size=64)
     table = dataclasses.replace(table1.TABLE, settings={**table1.TABLE.settings, **SMALL})

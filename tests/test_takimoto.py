@@ -75,6 +75,7 @@ def test_the_estimate_is_steps_times_the_time_of_one(monkeypatch):
     assert set(asked) == {("vgg16", "float32")}
 
 
+@pytest.mark.slow
 def test_a_table_runs(tmp_path, capsys):
     """Selected rows, flags of its own, and the shape of the result."""
     folder = synthetic.write(tmp_path / "tiny", "metal", good=8, defective=2, size=64)
