@@ -111,7 +111,8 @@ class SignedPower(keras.layers.Layer):
         self.power = power
 
     def call(self, x):
-        return ops.sign(x) * ops.power(ops.maximum(ops.abs(x), 1e-12), self.power)  # a finite gradient at 0
+        size = ops.maximum(ops.abs(x), 1e-12)  # a finite gradient at 0
+        return ops.sign(x) * (ops.sqrt(size) if self.power == 0.5 else ops.power(size, self.power))
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -96,7 +96,7 @@ def run(options):
 
     detector = Detector(options.recipe, **given).fit(good, defect)
     print(shared.description(detector))
-    shared.save(detector, options.out)
+    detector = shared.save(detector, options.out)
     if not options.report:
         return 0
     return shared.report(detector, inspected, options.report, shared.title_of(options.inspect))

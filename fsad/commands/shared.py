@@ -115,7 +115,8 @@ def quiet():
 
 
 def save(detector, folder):
-    """Saves a detector; says so, and whether it needs TensorFlow to score."""
+    """Saves a detector; says so, and whether it needs TensorFlow to score. Returns it as loaded, which scores as it
+    will wherever it is used."""
     with quiet():
         path = detector.save(folder)
     from fsad.storage import GRAPH
@@ -123,6 +124,7 @@ def save(detector, folder):
     if not (path / GRAPH).is_file():
         print("Note        No graph could be saved with it: scoring needs TensorFlow.")
     print(f"\nWritten: {folder}")
+    return load(path)
 
 
 def start_tensorflow():

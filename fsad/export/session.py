@@ -1,15 +1,50 @@
 """An ONNX graph as a function, by ONNX Runtime; imports no TensorFlow."""
 
+import functools
 import importlib.util
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from fsad.images import batch_for
 
 
 def of(graph):
     """The bytes of an ONNX file as a function of uint8 images ``(n, height, width, 3)`` that returns a dict of arrays,
-    as `fsad.Detector.scorer`; None where ONNX Runtime is not installed."""
+    as `fsad.Detector.scorer`; None where ONNX Runtime is not installed.
+
+    One image is computed by all cores; of several each has a core of its own, which leaves none waiting for the others
+    at the end of every layer (`experiments.benchmarks.pipeline`).
+    """
     if importlib.util.find_spec("onnxruntime") is None:
         return None
-    import onnxruntime
+    together = _Session(graph, 0)
+    alone = functools.cache(lambda: _Session(graph, 1))
 
-    run = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    names, image_input = [output.name for output in run.get_outputs()], run.get_inputs()[0].name
-    return lambda images: dict(zip(names, run.run(names, {image_input: images}), strict=True))
+    def function(images):
+        workers = batch_for(images.shape[1:3], min(len(images), os.cpu_count()))
+        if workers < 2:
+            return together(images)
+        one = alone()
+        with ThreadPoolExecutor(workers) as pool:
+            outputs = list(pool.map(lambda image: one(image[None]), images))
+        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+
+    return function
+
+
+class _Session:
+    def __init__(self, graph, threads):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads  # 0: one for each core
+        # Threads that wait for work in a loop take the cores from those that read the next images.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.names = [output.name for output in self.session.get_outputs()]
+        self.input = self.session.get_inputs()[0].name
+
+    def __call__(self, images):
+        return dict(zip(self.names, self.session.run(self.names, {self.input: images}), strict=True))

@@ -1,0 +1,202 @@
+"""Where the time goes when many files are scored: reading, resizing, the network, matching.
+
+    python -m experiments.benchmarks.pipeline                  # 15 minutes on two cores
+    python -m experiments.benchmarks.pipeline --images=2000    # 3 minutes
+
+What you will see: for JPEG files of 1 and of 12 megapixels, how many images a second each stage does by itself on all
+cores, which share of the machine's limit that is (`experiments.benchmarks.limits`: JPEG decoding, matrix products), its
+share of the work, and how many the whole does, from files to predictions; peak memory. A detector for the line, which
+its saved graph scores. Files of 12 megapixels are scored at 320 pixels and at the size the default chooses for them.
+Written to results/benchmark_pipeline.md.
+Expected: small images are bound by the network; of large ones most is reading; the whole comes near what its stages
+allow together. Files are synthetic metal, drawn small, enlarged and made rough; the same few are read again and again,
+from memory.
+"""
+
+import os
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from absl import flags
+
+import fsad
+from experiments import runner, statistics
+from experiments.benchmarks import limits, race
+from experiments.page import machine, write_text
+from fsad import images, siamese, synthetic
+from fsad.export import onnx, session
+
+RESULTS = runner.ROOT / "results" / "benchmark_pipeline.json"
+SIZES = {"1 megapixel": (1000, 1000), "12 megapixels": (4000, 3000)}
+CASES = (("1 megapixel", 320), ("12 megapixels", 320), ("12 megapixels", None))
+FILES, GOOD = 12, 16  # distinct files, images of the fit
+PROBES, TURNS = 48, 3  # images of a stage's turn, and turns
+BATCH = fsad.scorer.BATCH
+
+
+def draw(folder, size, count, kind, rng):
+    """JPEG files of ``(width, height)``, as paths."""
+    paths = []
+    for k in range(count):
+        small, _ = synthetic.draw("metal", kind, rng, size=500)
+        image = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+        image += rng.normal(0, 3, image.shape[:2]).astype(np.float32)[..., None]
+        path = folder / f"{kind}{k:03d}.jpg"
+        images.write_image(folder / "one.png", np.clip(image, 0, 255).astype(np.uint8))
+        cv2.imwrite(str(path), cv2.imread(str(folder / "one.png")), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        paths.append(path)
+    (folder / "one.png").unlink()
+    return paths
+
+
+def rate(call, count):
+    """Calls a second: of ``count`` images, the median of `TURNS`."""
+    seconds = []
+    for _ in range(TURNS + 1):
+        begun = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - begun)
+    return count / float(np.median(seconds[1:]))
+
+
+def threads(function, items):
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, items))
+
+
+def stages(detector, paths, side):
+    """Images a second of each stage alone."""
+    count = PROBES if min(detector.size) <= 400 and side else BATCH
+    some = [paths[k % len(paths)] for k in range(count)]
+    read = threads(images.read_image, some[: min(count, FILES)])
+    decoded = [read[k % len(read)] for k in range(count)]
+    batch = np.stack([images.resize(image, detector.size) for image in decoded[:BATCH]])
+    whole = session.of(detector.fitted.graph)
+    network = session.of(onnx.converted(without_matching(detector)))
+    repeat = range(0, count, BATCH)
+    found = {
+        "read": rate(lambda: threads(images.read_image, some), count),
+        "resize": rate(lambda: threads(lambda image: images.resize(image, detector.size), decoded), count),
+        "network": rate(lambda: [network(batch) for _ in repeat], count),
+    }
+    both = rate(lambda: [whole(batch) for _ in repeat], count)
+    return {**found, "match": 1 / max(1 / both - 1 / found["network"], 1e-9)}
+
+
+def without_matching(detector):
+    """The detector's function up to the embeddings."""
+    import tensorflow as tf
+
+    backbone, neck, _ = siamese.parts(detector.model)
+
+    def embed(batch):
+        return {"embedding": neck(backbone(tf.cast(batch, tf.float32), training=False), training=False)}
+
+    signature = [tf.TensorSpec((None, *detector.size, 3), tf.uint8, "images")]
+    return tf.function(embed, input_signature=signature, autograph=False)
+
+
+def limits_of(detector, pixels, best):
+    """Images a second that the machine could do at most, by stage; None where no limit is measured."""
+    backbone, neck, _ = siamese.parts(detector.model)
+    cost = limits.cost_of([*backbone.layers, *neck.layers])
+    references = detector.fitted.references
+    cells = int(np.prod(neck.output_shape[1:3]))
+    products = 2 * cells * references.size
+    return {
+        "read": best["jpeg_pixels_per_second"] / pixels,
+        "resize": best["bytes_per_second"] / (3 * pixels),
+        "network": BATCH / limits.forward_seconds(cost, BATCH, best),
+        "match": best["float32_flops"] / products,
+    }
+
+
+def measure(case, folder, total):
+    """One case, in a process of its own."""
+    name, side = case
+    folder, rng = Path(folder), np.random.default_rng(0)
+    size = SIZES[name]
+    good = draw(folder, size, GOOD, "good", rng)
+    paths = draw(folder, size, FILES // 2, "scratch", rng) + good[: FILES // 2]
+    detector = fsad.Detector(**({"side": side} if side else {})).fit(good, progress=False)
+    saved = detector.save(folder / "detector")
+    found = {"size": detector.size, "stages": stages(detector_of(saved), paths, side)}
+    found["references"] = list(detector.fitted.references.shape)
+    found["limits"] = limits_of(detector, size[0] * size[1], race.alone(limits.measure))
+    found |= race.alone(whole, str(saved), [str(path) for path in paths], total)
+    return found
+
+
+def detector_of(saved):
+    return fsad.load(saved)
+
+
+def whole(saved, paths, total):
+    """Files to predictions by the saved graph, for a minute at least or until all are done."""
+    detector = fsad.load(saved)
+    detector.score(paths[:BATCH])
+    race.forget_peak()
+    begun, done = time.perf_counter(), 0
+    for _ in detector.stream([paths[k % len(paths)] for k in range(total)]):
+        done += 1
+        if done >= MINIMUM and time.perf_counter() - begun > MOST_SECONDS:
+            break
+    return {"done": done, "rate": done / (time.perf_counter() - begun), "megabytes": race.peak_megabytes()}
+
+
+MINIMUM, MOST_SECONDS = 64, 600
+
+
+def lines_of(name, found):
+    """Table lines of a case."""
+    work = {stage: 1 / value for stage, value in found["stages"].items()}
+    lines = [
+        {
+            "files": name,
+            "stage": stage,
+            "images/s": f"{value:.1f}",
+            "of the machine's limit": f"{value / found['limits'][stage]:.0%}",
+            "share of the work": f"{work[stage] / sum(work.values()):.0%}",
+        }
+        for stage, value in found["stages"].items()
+    ]
+    ideal = 1 / sum(work.values())
+    lines.append({
+        "files": name,
+        "stage": f"the whole, {found['done']:,} images",
+        "images/s": f"{found['rate']:.1f}",
+        "of the machine's limit": f"{found['rate'] / ideal:.0%} of its stages, one after the other",
+        "share of the work": f"{found['megabytes']:.0f} MB at the most",
+    })  # fmt: skip
+    return lines
+
+
+def main(_):
+    results, lines = {}, []
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            found = race.alone(measure, case, folder, flags.FLAGS.images)
+        height, width = found["size"]
+        name = f"{case[0]}, scored at {width} x {height}"
+        results[name] = found
+        lines += lines_of(name, found)
+        text = (
+            "# From files to scores: where the time goes\n\n"
+            f"Written by `python -m experiments.benchmarks.pipeline` on {machine()}. Synthetic metal as JPEG, "
+            f"{FILES} files read again and again; the default detector, {GOOD} reference images, its saved graph in "
+            f"ONNX Runtime. Stages: each by itself on all cores, medians of {TURNS}. *Limit*: JPEG decoding, memory, "
+            "matrix products in float32.\n\n"
+            f"{statistics.markdown(pd.DataFrame(lines))}\n"
+        )
+        write_text(RESULTS, results, text)
+    print(text)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_integer("images", 20_000, "most images of a case; it ends after 10 minutes", lower_bound=64)
+    runner.run_main(main)
