@@ -1,10 +1,15 @@
 """anomalib's own PatchCore on given images: run by `experiments.benchmarks.peers`, by an interpreter that has anomalib.
 
-It imports nothing of fsad. ``python patchcore.py JOB.json`` writes its measurements into the file that the job names.
+It imports nothing of fsad. ``python patchcore.py JOB.json`` fits, exports and scores, and writes its measurements into
+the file that the job names; ``python patchcore.py JOB.json score FOLDER`` is a process that only scores with the
+OpenVINO export, ``... start FOLDER`` one that loads what was fitted and scores one image.
 """
 
+import contextlib
 import json
+import os
 import resource
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,24 +18,44 @@ TIMED = 16  # images
 HELD_OUT = 5  # of the good images every fifth, as anomalib's Folder splits them to set a threshold
 
 
-def main(path):
+def main(path, what="fit", folder=None):
     job = json.loads(Path(path).read_text())
-    begun = time.perf_counter()
-    import numpy as np
+    if what == "fit":
+        Path(job["out"]).write_text(json.dumps(fit(job, path)))
+    elif what == "start":
+        import torch
+
+        model = torch.load(Path(folder) / "model.pt", weights_only=False)
+        print(scores_of(model, job, job["test"][:1]))
+    else:
+        print(json.dumps(inferred(job, folder)))
+
+
+def fit(job, path):
+    """Measurements of PatchCore with a coreset, of the same without one, and of the OpenVINO export: name -> dict."""
+    import tempfile
+
     import torch
     from anomalib.metrics.threshold.f1_adaptive_threshold import F1AdaptiveThreshold
 
-    started = time.perf_counter() - begun
     torch.manual_seed(job["seed"])
     begun = time.perf_counter()
     model = fitted(job, job["good"])
     fit_seconds = time.perf_counter() - begun
-    milliseconds = []
-    for one in [job["test"][0], *job["test"][:TIMED]]:  # the first warms up
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(model, Path(folder) / "model.pt")
         begun = time.perf_counter()
-        scores_of(model, job, [one])
-        milliseconds.append(1000 * (time.perf_counter() - begun))
-    scores = scores_of(model, job, job["test"])
+        subprocess.run([sys.executable, __file__, path, "start", folder], check=True, stdout=subprocess.DEVNULL)
+        start = time.perf_counter() - begun
+        core = {"fit_seconds": fit_seconds, "start_seconds": start, **scored(job, lambda n: scores_of(model, job, n))}
+        core["fit_megabytes"] = _peak()
+        begun = time.perf_counter()
+        export(model, job, folder)
+        export_seconds = time.perf_counter() - begun
+        command = [sys.executable, __file__, os.path.abspath(path), "score", folder]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)  # it keeps a cache there
+    line = next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{"))
+    openvino = {"fit_seconds": fit_seconds + export_seconds, **json.loads(line)}
     # Its threshold is set on images that the memory bank does not hold.
     held_out = job["good"][::HELD_OUT]
     smaller = fitted(job, [name for name in job["good"] if name not in held_out])
@@ -38,15 +63,54 @@ def main(path):
     metric = F1AdaptiveThreshold(fields=["pred_score", "gt_label"])
     labels = torch.tensor([0] * len(held_out) + [1] * len(job["defective"]))
     threshold = _threshold(metric, torch.tensor(known), labels)
-    result = {
-        "scores": scores,
-        "threshold": threshold,
-        "fit_seconds": fit_seconds,
-        "milliseconds": float(np.median(milliseconds[1:])),
-        "start_seconds": started,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
-    }
-    Path(job["out"]).write_text(json.dumps(result))
+    begun = time.perf_counter()
+    plain = fitted({**job, "sampling_ratio": 1}, job["good"])
+    without = {"fit_seconds": time.perf_counter() - begun, **scored(job, lambda n: scores_of(plain, job, n))}
+    results = {"patchcore": core, "openvino": openvino, "pytorch": without}
+    return {name: {"threshold": threshold, **result} for name, result in results.items()}
+
+
+def scored(job, scores):
+    """Scores of the test images, milliseconds of one, images a second of all."""
+    milliseconds = []
+    for one in [job["test"][0], *job["test"][:TIMED]]:  # the first warms up
+        begun = time.perf_counter()
+        scores([one])
+        milliseconds.append(1000 * (time.perf_counter() - begun))
+    begun = time.perf_counter()
+    found = scores(job["test"])
+    rate = len(job["test"]) / (time.perf_counter() - begun)
+    return {"scores": found, "milliseconds": sorted(milliseconds[1:])[TIMED // 2], "rate": rate}
+
+
+def inferred(job, folder):
+    """Measurements of anomalib's OpenVINO inferencer, in a process that did not fit."""
+    begun = time.perf_counter()
+    from anomalib.deploy import OpenVINOInferencer
+
+    inferencer = OpenVINOInferencer(next(Path(folder).rglob("*.xml")), device="CPU")
+
+    def scores(names):
+        arrays = [images_of(job, [name]).numpy()[0].transpose(1, 2, 0) for name in names]
+        return [float(inferencer.predict(array).pred_score.ravel()[0]) for array in arrays]
+
+    scores(job["test"][:1])
+    return {"start_seconds": time.perf_counter() - begun, **scored(job, scores), "megabytes": _peak()}
+
+
+def export(model, job, folder):
+    """The OpenVINO export of anomalib, without its preprocessing, which is not that of these weights."""
+    from anomalib.models import Patchcore
+
+    none = dict.fromkeys(("pre_processor", "post_processor", "evaluator", "visualizer"), False)
+    whole = Patchcore(job["backbone"], job["layers"], pre_trained=False, **none)
+    whole.model = model
+    with contextlib.redirect_stdout(sys.stderr):
+        whole.to_openvino(folder, input_size=(job["side"], job["side"]))
+
+
+def _peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def _threshold(metric, scores, labels):
@@ -67,7 +131,11 @@ def fitted(job, names):
     with torch.no_grad():
         for name in names:
             model(images_of(job, [name]))
-        model.subsample_embedding(job["sampling_ratio"])
+        if job["sampling_ratio"] < 1:
+            model.subsample_embedding(job["sampling_ratio"])
+        else:
+            model.memory_bank = torch.vstack(model.embedding_store)
+            model.embedding_store.clear()
     return model.eval()
 
 
@@ -113,4 +181,4 @@ def images_of(job, names):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

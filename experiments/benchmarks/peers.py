@@ -5,17 +5,17 @@
     python -m experiments.benchmarks.peers --sets=magnetic_tile --fits=1
 
 What you will see: for each data set a line of anomalib's PatchCore with EfficientNet-Lite0 (its memory bank from 16
-good images, its F1-adaptive threshold from 4 held-out good and 8 defective ones), one of fsad with the same network,
-and one of fsad as it is by default; AUROC, F1 at its own threshold, the largest F1, time of a fit, time of an image
-from its file to its score, and peak memory. Each fit has a process of its own and they take turns, so times compare;
-written to results/benchmark_peers.md. Half an hour on two cores. Interrupted, it goes on where it was.
-Expected: much the same ranking by one backbone; the default ahead of both.
+good images, its F1-adaptive threshold from 4 held-out good and 8 defective ones), its OpenVINO inferencer, the same in
+PyTorch without a coreset, the same network by Keras and scikit-learn alone, fsad with the same network and side, and
+fsad as it is by default; AUROC, F1 at its own threshold, time of a fit, of an image from its file to its score, images
+a second, peak memory, and start to first score. Each fit has a process of its own and they take turns, so times
+compare; written to results/benchmark_peers.md. Half an hour on two cores. Interrupted, it goes on where it was.
+Expected: much the same ranking by one backbone; the default ahead of it.
 """
 
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,15 +29,18 @@ from tqdm import tqdm
 
 from experiments import data, digests, runner, statistics
 from experiments.ablations import few
-from experiments.benchmarks import patchcore
+from experiments.benchmarks import patchcore, race
+from experiments.benchmarks.start import measured
 from experiments.page import machine, write_text
+from fsad import metrics
 from fsad.backbones import efficientnet_lite, pytorch_file
 from fsad.files import atomic_file
 
 flags.DEFINE_list("sets", ["magnetic_tile", "kolektorsdd", "aws_alien", "elpv_mono"], "data sets")
 flags.DEFINE_string("python", sys.executable, "an interpreter that has anomalib")
 flags.DEFINE_integer("fits", 5, "draws of each", lower_bound=1)
-flags.DEFINE_string("job", None, "measure one fit of fsad, by a file that this command wrote for itself")
+flags.DEFINE_string("job", None, "measure one fit of ours, by a file that this command wrote for itself")
+flags.DEFINE_string("score", None, "likewise, score by what was fitted in this folder")
 FLAGS = flags.FLAGS
 SIDE = 256  # as anomalib resizes images by default; at 320 its fit does not fit into 24 GB beside anything else
 KEPT = ("_conv_stem", "_bn0", "_blocks")  # what both networks have: without head and classes
@@ -47,10 +50,19 @@ PATCHCORE = {
     "sampling_ratio": 0.1,
     "side": SIDE,
 }
-CONTENDERS = {
-    "anomalib's PatchCore, EfficientNet-Lite0": None,
-    "fsad, EfficientNet-Lite0": {"backbone": "efficientnet_lite0"},
-    "fsad, the default": {},
+NAMES = {
+    "patchcore": "anomalib's PatchCore",
+    "openvino": "the same, its OpenVINO inferencer",
+    "pytorch": "PyTorch: the same without a coreset",
+    "keras": "plain Keras: predict, scikit-learn's nearest neighbours",
+    "fsad same": "fsad, saved, that network and side",
+    "fsad default": "fsad, saved, the default",
+}
+JOBS = {  # what is fitted in one process: for its contenders
+    "anomalib": PATCHCORE,
+    "keras": {"network": "efficientnet_lite0", "side": SIDE},
+    "fsad same": {"settings": {"backbone": "efficientnet_lite0", "side": SIDE}},
+    "fsad default": {"settings": {}},
 }
 RESULTS = runner.ROOT / "results" / "benchmark_peers.json"
 
@@ -70,41 +82,79 @@ def job(name, seed):
 
 
 def fsad_fit(one):
-    """What the job of a contender of ours gives, in a process of its own."""
+    """What a job of ours gives, in a process of its own: the detector is fitted and saved, and scores as loaded."""
     begun = time.perf_counter()
     import fsad
+    import fsad.fitting  # TensorFlow, which PatchCore's time does not have in it either
 
     started = time.perf_counter() - begun
     begun = time.perf_counter()
     detector = fsad.Detector(**one["settings"], seed=one["seed"], group_pattern=one["group_pattern"])
     detector.fit(one["good"], one["defective"], progress=False)
-    fit_seconds, milliseconds = time.perf_counter() - begun, []
-    for path in [one["test"][0], *one["test"][: patchcore.TIMED]]:  # the first compiles
-        begun = time.perf_counter()
-        detector.score(path)
-        milliseconds.append(1000 * (time.perf_counter() - begun))
+    fit_seconds = time.perf_counter() - begun
+    with tempfile.TemporaryDirectory() as folder:
+        detector.save(Path(folder) / "detector")
+        command = [sys.executable, "-m", "experiments.benchmarks.peers", f"--job={one['file']}", f"--score={folder}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        program = Path(sys.executable).with_name("fsad")
+        start, _ = measured([program, "score", Path(folder) / "detector", one["test"][0]])
     return {
-        "scores": detector.score(one["test"]).tolist(),
         "threshold": detector.threshold.value,
         "fit_seconds": fit_seconds,
-        "milliseconds": float(np.median(milliseconds[1:])),
-        "start_seconds": started,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "import_seconds": started,
+        "start_seconds": start,
+        "fit_megabytes": race.peak_megabytes(),
+        **json.loads(done.stdout.splitlines()[-1]),
     }
 
 
-def measure(name, settings, drawn, weights, cache):
-    """The result of a contender on a draw, from the cache if it was measured before."""
-    one = {**drawn, **({**PATCHCORE, "weights": str(weights)} if settings is None else {"settings": settings})}
-    one["group_pattern"] = data.known(name)["group_pattern"]
-    code = [digests.code_version(module) for module in ("experiments.benchmarks.peers", "fsad.detector")]
-    key = hashlib.sha256(json.dumps([one, code, settings is None], sort_keys=True).encode()).hexdigest()[:20]
+def fsad_score(one, folder):
+    """The detector as saved, in a process that did not fit."""
+    import fsad
+
+    detector = fsad.load(Path(folder) / "detector")
+    found = patchcore.scored(one, lambda names: detector.score(names).tolist())
+    return {**found, "megabytes": race.peak_megabytes()}
+
+
+def keras_fit(one):
+    """As one would write it with Keras and scikit-learn alone: `predict`, and the distance to the nearest patch."""
+    from sklearn.neighbors import NearestNeighbors
+
+    from fsad import backbones
+    from fsad.images import read_images
+
+    side, begun = one["side"], time.perf_counter()
+    spec = backbones.spec_of(one["network"])
+    network, _ = backbones.build(one["network"], "imagenet", side, list(spec.patch_layers))
+
+    def patches(names):
+        maps = network.predict(read_images(names, side).astype(np.float32), verbose=0)
+        return maps.reshape(len(names), -1, maps.shape[-1])
+
+    bank = patches(one["good"])
+    nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(bank.reshape(-1, bank.shape[-1]))
+    fit_seconds = time.perf_counter() - begun
+
+    def scores(names):
+        return [float(nearest.kneighbors(some)[0].max()) for name in names for some in patches([name])]
+
+    found = patchcore.scored(one, scores)
+    return {"fit_seconds": fit_seconds, "fit_megabytes": race.peak_megabytes(), "threshold": None, **found}
+
+
+def measure(what, name, drawn, weights, cache):
+    """Results of a job on a draw, contender -> dict, from the cache if it was measured before."""
+    one = {**drawn, **JOBS[what], "weights": str(weights), "group_pattern": data.known(name)["group_pattern"]}
+    modules = ("experiments.benchmarks.peers", "experiments.benchmarks.patchcore", "fsad.detector", "fsad.scorer")
+    code = [digests.code_version(module) for module in modules]
+    key = hashlib.sha256(json.dumps([one, code, what], sort_keys=True).encode()).hexdigest()[:20]
     path = cache / f"{key}.json"
     if not path.exists():
         with tempfile.TemporaryDirectory() as folder:
             file, out = Path(folder) / "job.json", Path(folder) / "result.json"
-            file.write_text(json.dumps({**one, "out": str(out)}))
-            if settings is None:
+            file.write_text(json.dumps({**one, "what": what, "file": str(file), "out": str(out)}))
+            if what == "anomalib":
                 command = [FLAGS.python, patchcore.__file__, str(file)]
             else:
                 command = [sys.executable, "-m", "experiments.benchmarks.peers", f"--job={file}"]
@@ -117,27 +167,71 @@ def measure(name, settings, drawn, weights, cache):
     return json.loads(path.read_text())
 
 
+DISK = """
+import os, site
+total = 0
+for folder in {*site.getsitepackages()}:
+    for root, _, files in os.walk(folder):
+        total += sum(os.path.getsize(os.path.join(root, name)) for name in files)
+print(total / 1e9)
+"""
+
+
+def disk(python):
+    """Gigabytes of the packages that an interpreter has."""
+    return float(subprocess.run([python, "-c", DISK], capture_output=True, text=True, check=True).stdout)
+
+
 def line(name, contender, results):
     """A line of the table, from ``(job, result)`` of each draw."""
-    draws = [statistics.draw(drawn["fields"], r["scores"], r["threshold"]) for drawn, r in results]
-    cells, _ = statistics.cells(few._statistics, ("auroc", "f1", "f1_max"), draws)
-    plain = {key: statistics.spread([r[key] for _, r in results]) for key in ("fit_seconds", "milliseconds")}
+    cells = {
+        "auroc": statistics.spread([metrics.auroc(np.array(d["fields"]["label"]), r["scores"]) for d, r in results])
+    }
+    if all(r["threshold"] is not None for _, r in results):
+        draws = [statistics.draw(drawn["fields"], r["scores"], r["threshold"]) for drawn, r in results]
+        cells = statistics.cells(few._statistics, ("auroc", "f1", "f1_max"), draws)[0]
+
+    def median(key):
+        return float(np.median([r[key] for _, r in results if key in r] or [np.nan]))
+
     return {
         "data": name,
-        "": contender,
+        "": NAMES[contender],
         "AUROC": statistics.shown(cells["auroc"]),
-        "F1": statistics.shown(cells["f1"]),
-        "F1-max": statistics.shown(cells["f1_max"]),
-        "fit": statistics.shown(plain["fit_seconds"], "{:.1f}") + " s",
-        "per image": statistics.shown(plain["milliseconds"], "{:.0f}") + " ms",
-        "peak memory": f"{max(r['megabytes'] for _, r in results) / 1000:.1f} GB",
+        "F1": statistics.shown(cells.get("f1")),
+        "fit": f"{median('fit_seconds'):.1f} s",
+        "one image": f"{median('milliseconds'):.0f} ms",
+        "images/s": f"{median('rate'):.1f}",
+        "memory, fit": _gigabytes(median("fit_megabytes")),
+        "memory, scoring": _gigabytes(median("megabytes")),
+        "start to first score": f"{median('start_seconds'):.1f} s" if np.isfinite(median("start_seconds")) else "–",
     }
+
+
+def _gigabytes(megabytes):
+    return f"{megabytes / 1000:.2f} GB" if np.isfinite(megabytes) else "–"
+
+
+def ratios(results):
+    """How many times less fsad takes than PatchCore by the same network: median over data sets and draws."""
+    found = {}
+    for key in ("fit_seconds", "milliseconds", "fit_megabytes", "start_seconds"):
+        found[key] = float(np.median([
+            theirs[1][key] / ours[1][key]
+            for by in results.values()
+            for theirs, ours in zip(by["patchcore"], by["fsad same"], strict=True)
+        ]))  # fmt: skip
+    return found
 
 
 def main(_):
     if FLAGS.job:
         one = json.loads(Path(FLAGS.job).read_text())
-        Path(one["out"]).write_text(json.dumps(fsad_fit(one)))
+        if FLAGS.score:
+            print(json.dumps(fsad_score(one, FLAGS.score)))
+        else:
+            result = keras_fit(one) if one["what"] == "keras" else fsad_fit(one)
+            Path(one["out"]).write_text(json.dumps({one["what"]: result}))
         return
     cache = data.CACHE / "peers"
     cache.mkdir(parents=True, exist_ok=True)
@@ -145,27 +239,34 @@ def main(_):
     kept = [a for key, a in arrays.items() if not key.endswith("num_batches_tracked") and key.startswith(KEPT)]
     weights = cache / "efficientnet_lite0.npz"
     np.savez(weights, **{f"{k:04d}": a for k, a in enumerate(kept)})
-    results = {name: {contender: [] for contender in CONTENDERS} for name in FLAGS.sets}
-    with tqdm(total=len(FLAGS.sets) * FLAGS.fits * len(CONTENDERS), desc="fits", unit="fit") as bar:
+    results = {name: {contender: [] for contender in NAMES} for name in FLAGS.sets}
+    with tqdm(total=len(FLAGS.sets) * FLAGS.fits * len(JOBS), desc="fits", unit="fit") as bar:
         for name in FLAGS.sets:
             for seed in range(FLAGS.fits):
                 drawn = job(name, seed)
-                for contender, settings in CONTENDERS.items():
-                    found = measure(name, settings, drawn, weights, cache)
-                    results[name][contender].append((drawn, found))
+                for what in JOBS:
+                    for contender, found in measure(what, name, drawn, weights, cache).items():
+                        results[name][contender].append((drawn, found))
                     bar.update(1)
     lines = [line(name, contender, found) for name, by in results.items() for contender, found in by.items()]
+    less, sizes = ratios(results), [disk(python) for python in (FLAGS.python, sys.executable)]
     text = (
         "# Beside anomalib's PatchCore\n\n"
         f"Written by `python -m experiments.benchmarks.peers` on {machine()}. {FLAGS.fits} draws of 16 good and 8 "
-        "defective images of each data set, tested on held-out parts; mean ± standard deviation. PatchCore sees "
-        f"{SIDE} x {SIDE} pixels and keeps a tenth of its patches as a coreset, with the weights of fsad's "
-        "EfficientNet-Lite0; "
-        "its threshold is anomalib's F1-adaptive one. *Per image*: from its file to its score, one at a time, median. "
-        "Each fit has a process of its own; all take turns on this machine.\n\n"
-        f"{statistics.markdown(pd.DataFrame(lines))}\n"
+        "defective images of each data set, tested on held-out parts; mean ± standard deviation, of times and memory the "
+        f"median. PatchCore sees {SIDE} x {SIDE} pixels and keeps a tenth of its patches as a coreset, with the "
+        "weights of fsad's EfficientNet-Lite0; its threshold is anomalib's F1-adaptive one; without a coreset, that one too. "
+        "*One image*: from its file to its score. *Images/s*: all test images. *Memory*: peak of the process that "
+        "fits, and of one that only scores. *Start*: a process that loads what "
+        "was fitted and scores an image. Fits exclude imports. All take turns on this machine.\n\n"
+        f"{statistics.markdown(pd.DataFrame(lines))}\n\n"
+        "fsad with PatchCore's network and side, beside PatchCore, medians over data sets and draws: fit "
+        f"{less['fit_seconds']:.1f} times as fast, an image {less['milliseconds']:.1f} times, start "
+        f"{less['start_seconds']:.1f} times; memory of the fit {less['fit_megabytes']:.0f} times less. Packages on disk: "
+        f"{sizes[0]:.1f} GB in anomalib's environment, {sizes[1]:.1f} GB in fsad's with what its developers need; a "
+        "line PC needs `requirements-line.txt` alone.\n"
     )
-    write_text(RESULTS, {"lines": lines}, text)
+    write_text(RESULTS, {"lines": lines, "ratios": less, "disk": sizes}, text)
     print(text)
 
 
