@@ -253,17 +253,17 @@ def main(_):
     text = (
         "# Beside anomalib's PatchCore\n\n"
         f"Written by `python -m experiments.benchmarks.peers` on {machine()}. {FLAGS.fits} draws of 16 good and 8 "
-        "defective images of each data set, tested on held-out parts; mean ± standard deviation, of times and memory the "
-        f"median. PatchCore sees {SIDE} x {SIDE} pixels and keeps a tenth of its patches as a coreset, with the "
-        "weights of fsad's EfficientNet-Lite0; its threshold is anomalib's F1-adaptive one; without a coreset, that one too. "
+        "defective images of each data set, tested on held-out parts; mean ± standard deviation, of times and memory "
+        f"the median. PatchCore sees {SIDE} x {SIDE} pixels and keeps a tenth of its patches as a coreset, with the "
+        "weights of fsad's EfficientNet-Lite0; its threshold is anomalib's F1-adaptive one, without a coreset too. "
         "*One image*: from its file to its score. *Images/s*: all test images. *Memory*: peak of the process that "
         "fits, and of one that only scores. *Start*: a process that loads what "
         "was fitted and scores an image. Fits exclude imports. All take turns on this machine.\n\n"
         f"{statistics.markdown(pd.DataFrame(lines))}\n\n"
         "fsad with PatchCore's network and side, beside PatchCore, medians over data sets and draws: fit "
         f"{less['fit_seconds']:.1f} times as fast, an image {less['milliseconds']:.1f} times, start "
-        f"{less['start_seconds']:.1f} times; memory of the fit {less['fit_megabytes']:.0f} times less. Packages on disk: "
-        f"{sizes[0]:.1f} GB in anomalib's environment, {sizes[1]:.1f} GB in fsad's with what its developers need; a "
+        f"{less['start_seconds']:.1f} times; memory of the fit {less['fit_megabytes']:.0f} times less. Packages on "
+        f"disk: {sizes[0]:.1f} GB in anomalib's environment, {sizes[1]:.1f} GB in fsad's with what developers need; a "
         "line PC needs `requirements-line.txt` alone.\n"
     )
     write_text(RESULTS, {"lines": lines, "ratios": less, "disk": sizes}, text)
