@@ -11,7 +11,8 @@ import pytest
 from fsad import cli
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
+README = "\n".join((ROOT / page).read_text() for page in PAGES)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 SHELL = [shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", README, re.S)
          for line in block.replace("\\\n", "").splitlines()]  # fmt: skip
@@ -98,7 +99,7 @@ def test_the_library_example_runs_as_printed(tmp_path):
 
 
 def test_every_module_named_in_a_command_exists():
-    for page in ("README.md", "experiments/README.md", "Makefile", *ROOT.glob("experiments/**/*.py")):
+    for page in (*PAGES, "experiments/README.md", "Makefile", *ROOT.glob("experiments/**/*.py")):
         for name in re.findall(r"-m (experiments[\w.]*\w)(?![\w$])", (ROOT / page).read_text()):
             assert importlib.util.find_spec(name), f"{page}: {name}"
 
@@ -109,7 +110,7 @@ def test_every_command_make_target_and_file_named_exists():
     assert {"test", "reproduce-table1"} <= named <= set(targets)
     for words in COMMANDS:
         cli._parser().parse_args(words)  # exits for a flag that is not there
-    for page in ("README.md", "experiments/README.md", "docs/architecture.md", "CONTRIBUTING.md"):
+    for page in (*PAGES, "experiments/README.md", "CONTRIBUTING.md"):
         text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.S)
         for link in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", text):
             path = (ROOT / page).parent / (link[0] or link[1])

@@ -3,7 +3,7 @@
     python -m experiments.ablations.matching --data=magnetic_tile      # 5 minutes on two cores
 
 What you will see: the default recipe on 16 good images (up to 64 where there are so many), no defective ones, held-out
-parts; AUROC, and milliseconds that one image takes to be compared, embedded already. Rows: 4 to 64 references, with
+parts; AUROC, and the arithmetic of comparing one image, embedded already. Rows: 4 to 64 references, with
 mirrored views and without; one, two and three layers; and 16 references of which a half to a thirtieth of the patches
 stay, drawn at random, by a greedy coreset as in PatchCore (the next patch is the one farthest from those that stay), or
 by density (those go first whose nearest other patch is nearest).
@@ -11,13 +11,12 @@ Expected: mirrored views are worth four times their number of patches where imag
 little accuracy, and what it saves is small beside the embedding.
 """
 
-import time
-
 import keras
 import numpy as np
 
 from experiments import data, runner, statistics
 from experiments.ablations import few
+from experiments.benchmarks import limits
 from experiments.page import Column, Result, Row, Table
 from experiments.runs import by_row
 from fsad import fusion, input_size, metrics, recipes, scoring, siamese
@@ -29,7 +28,6 @@ LAYERS = {
     2: ["conv_pw_9_relu", "conv_pw_11_relu"],
     3: ["conv_pw_7_relu", "conv_pw_9_relu", "conv_pw_11_relu"],
 }
-TIMED = 8  # images
 
 ROWS = [
     *((f"{n} references, {views}", {"count": n, "views": views}) for views in ("mirrored", "none") for n in NUMBERS),
@@ -47,7 +45,8 @@ TABLE = Table(
     columns=(
         Column("auroc", "AUROC"),
         Column("patches", "Reference patches", "{:.0f}"),
-        Column("milliseconds", "Matching", "{:.1f} ms"),
+        Column("gflop", "Matching an image", "{:.2f} GFLOP"),
+        Column("network", "The network before it", "{:.2f} GFLOP"),
     ),
     rows=tuple(Row(title, title, {}, draws=3) for title, _ in ROWS),
     settings={
@@ -62,10 +61,7 @@ TABLE = Table(
         "epochs": 1,
     },
     hidden_settings=("epochs", "precision"),
-    notes=(
-        "Equal weights; numbers of fusion from the references alone, each held out in turn, thinned as they are. "
-        "Matching: one image of which the features are known, in NumPy, the median of 8.",
-    ),
+    notes=("Equal weights; numbers of fusion from the references alone, each held out in turn, thinned as they are. "),
 )
 
 
@@ -88,6 +84,8 @@ def train(settings, on_epoch=lambda loss: None):
         test = scoring.embed(recipe.model, few._read(shots.test, recipe))
         layer, _ = siamese.distance_layer(recipe.model)
         mirrored = recipe.views
+        backbone, neck, _ = siamese.parts(recipe.model)
+        network = 2 * sum(products for products, _ in limits.cost_of([*backbone.layers, *neck.layers])) / 1e9
         for title, row in ROWS:
             n = row.get("count", 16)
             if row.get("layers", 2) != count or n > len(good):
@@ -97,7 +95,7 @@ def train(settings, on_epoch=lambda loss: None):
             if "share" in row:
                 chosen = thinned(pool, row["how"], max(1, round(row["share"] * len(pool))), rng)
                 pool, owners = pool[chosen], owners[chosen]
-            found[title] = measured(layer, embeddings[:n], groups[:n], test, pool, owners)
+            found[title] = measured(layer, embeddings[:n], groups[:n], test, pool, owners) | {"network": network}
         keras.backend.clear_session()
     on_epoch(float("nan"))
     return {"data": data.describe(dataset, settings), "test": data.test_fields(shots.test, dataset), "rows": found}, {}
@@ -112,20 +110,16 @@ def pooled(recipe, images, embeddings, groups, views):
 
 
 def measured(layer, good, groups, test, pool, owners):
-    """AUROC's scores, patches and milliseconds of one row."""
+    """Scores, patches and arithmetic of one row."""
     held_out = [distances(layer, one, pool[owners != group]) for one, group in zip(good, groups, strict=True)]
     held_out = np.asarray(layer._cells(np.stack(held_out)))
     layer.adapt(*fusion.fit(layer, held_out, held_out[:0], groups)[0])
-    maps, seconds = [], []
-    for one in test:
-        begun = time.perf_counter()
-        maps.append(distances(layer, one, pool))
-        seconds.append(time.perf_counter() - begun)
-    scores = np.asarray(layer.score(np.asarray(layer._cells(np.stack(maps)))))
+    maps = np.stack([distances(layer, one, pool) for one in test])
+    scores = np.asarray(layer.score(np.asarray(layer._cells(maps))))
     return {
         "scores": scores.tolist(),
         "patches": len(pool),
-        "milliseconds": 1000 * float(np.median(seconds[:TIMED])),
+        "gflop": 2 * test[0].size // test[0].shape[-1] * pool.size / 1e9,
     }
 
 
@@ -168,7 +162,7 @@ def report(runs):
             continue
         cells = {
             "auroc": statistics.spread([metrics.auroc(np.array(test["label"]), one["scores"]) for one, test in known]),
-            **{key: statistics.spread([one[key] for one, _ in known]) for key in ("patches", "milliseconds")},
+            **{key: statistics.spread([one[key] for one, _ in known]) for key in ("patches", "gflop", "network")},
         }
         note = f"{len(known)} draws, {len(known[0][1]['label'])} test images per draw; {records[0]['data']}."
         results[row.key] = Result(cells, (note,))

@@ -3,12 +3,14 @@
 import math
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 from experiments.benchmarks.race import Missing, Work
 
 REFERENCES = 8
+WITHOUT_GRAPH = "patches_without_graph"
 
 
 def prepare(folder_of_images, folder):
@@ -22,6 +24,8 @@ def prepare(folder_of_images, folder):
         number = 2 * REFERENCES if recipe == "senarathna" else REFERENCES  # half of its good ones are anchors
         detector = Detector(recipe, **options).fit(good[:number], str(defective), progress=False)
         detector.save(Path(folder) / recipe)
+    with mock.patch("fsad.export.onnx.graph_of", return_value=None):  # as all detectors once were
+        detector.save(Path(folder) / WITHOUT_GRAPH)
 
 
 def _load(folder):
@@ -88,6 +92,18 @@ def fsad_scores(folder, paths, name):
     detector = detector.with_runtime(runtime.Choice(name, function))
     given = paths if len(paths) == 1 else _reader(detector, paths)()
     return Work(lambda: facts.update(scores=detector.score(given).tolist()), len(paths), facts)
+
+
+def fsad_files(folder, paths, name):
+    """The same from files, many at a time."""
+    from fsad.export import ExportError
+
+    detector, facts = _load(folder)
+    try:
+        detector = detector.with_runtime(name)
+    except ExportError as error:
+        raise Missing(str(error)) from None
+    return Work(lambda: facts.update(scores=detector.score(paths).tolist()), len(paths), facts)
 
 
 def torch_scores(folder, paths, arithmetic):

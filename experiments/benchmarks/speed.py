@@ -31,6 +31,17 @@ from experiments.page import machine
 from fsad.files import atomic_file
 
 RESULTS = runner.ROOT / "results" / "benchmark_speed.json"
+SUMMARY = runner.ROOT.parent / "docs" / "speed.md"
+PAGES = {
+    "benchmark_pipeline": "From files to scores: where the time goes",
+    "benchmark_start": "Start to first score",
+    "benchmark_peers": "Beside anomalib's PatchCore",
+    "benchmark_scale": "The cost of scoring, by number",
+    "benchmark_serve": "The server under load",
+    "benchmark_watch": "Memory of `fsad watch`",
+    "benchmark_large": "Large images",
+}
+START = "Start-up, whole commands"
 MOVED = 0.25  # a ratio that differs by more than this fraction has moved
 FOLDER, PATHS = "FOLDER/", "PATHS"
 
@@ -52,6 +63,11 @@ def _runtimes(recipe):
     names = ("tensorflow", "onnx", "openvino", "openvino bfloat16")
     by_name = {f"fsad, {name}": ("scoring:fsad_scores", (FOLDER + recipe, PATHS, name)) for name in names}
     return {"Keras predict on pairs": ("scoring:baseline", (FOLDER + recipe, PATHS))} | by_name
+
+
+def _files(recipe):
+    names = ("tensorflow", "onnx", "openvino")
+    return {f"fsad, {name}": ("scoring:fsad_files", (FOLDER + recipe, PATHS, name)) for name in names}
 
 
 def _torch(recipe):
@@ -78,6 +94,8 @@ SECTIONS = {
                              _runtimes("patches"), 11),
     "batch_patches": Section("64 images in memory, 8 references, the Detector's default", "image",
                              _runtimes("patches"), 5, files=64),
+    "files_patches": Section("64 files to predictions, 8 references, the Detector's default", "image",
+                             _files("patches"), 5, files=64),
     "train_s": Section("Training of paper S (custom CNN), an epoch", "pair", _training("senarathna", {
         KERAS: ("baseline",), "fsad, float32": ("fsad float32",), "fsad": ("fsad",)})
         | _training("senarathna_torch", {"PyTorch, float32": ("float32",), "PyTorch, bfloat16": ("bfloat16",)}), 5),
@@ -96,12 +114,29 @@ SECTIONS = {
     "gradcam": Section("Grad-CAM, 16 images, 8 references, custom CNN", "map", _explain("gradcam"), 5, 16),
 }  # fmt: skip
 FSAD = str(Path(sys.executable).with_name("fsad"))
+TENSORFLOW = "import tensorflow"
+GOOD, DEFECTIVE = "GOOD", "DEFECTIVE"
 STARTS = {
-    "import tensorflow": [sys.executable, "-c", "import tensorflow"],
+    TENSORFLOW: [sys.executable, "-c", TENSORFLOW],
     "import fsad": [sys.executable, "-c", "import fsad"],
     "fsad --help": [FSAD, "--help"],
-    "fsad score, custom CNN: load and first score": [FSAD, "score", FOLDER + "senarathna", PATHS],
-    "fsad score, default: load and first score": [FSAD, "score", FOLDER + "patches", PATHS],
+    "fsad score of one image, default, without a graph": [FSAD, "score", FOLDER + scoring.WITHOUT_GRAPH, PATHS],
+    "fsad score of one image, default": [FSAD, "score", FOLDER + "patches", PATHS],
+    "fsad score of one image, custom CNN": [FSAD, "score", FOLDER + "senarathna", PATHS],
+    "fsad fit of 16 + 8 images, and a report on 8": [
+        FSAD,
+        "fit",
+        GOOD,
+        DEFECTIVE,
+        "--out=" + FOLDER + "fitted",
+        "--inspect=" + PATHS,
+        "--report=" + FOLDER + "r.html",
+    ],
+}
+BASES = {  # what the others are compared with
+    "fsad score of one image, default": "fsad score of one image, default, without a graph",
+    "fsad score of one image, custom CNN": "fsad score of one image, default, without a graph",
+    "fsad fit of 16 + 8 images, and a report on 8": TENSORFLOW,
 }
 
 
@@ -141,22 +176,33 @@ def _figures(entry, first, scored, section, machine_limits):
     return figures
 
 
-def start_up(folder, paths, rounds):
+def start_up(folder, images, paths, rounds):
     """Seconds of whole commands, interleaved."""
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     times = {name: [] for name in STARTS}
+    good = [f"--good={path}" for path in sorted(Path(images).glob("train/good/*.png"))[:16]]
+    some = {
+        PATHS: paths[:1],
+        GOOD: good,
+        DEFECTIVE: [f"--defect={path}" for path in paths[1:9]],
+        "--inspect=" + PATHS: [f"--inspect={path}" for path in paths[9:17]],
+    }
     for _ in tqdm(range(rounds + 1), desc="start", unit="turn", leave=False):
         for name, command in STARTS.items():
-            command = [paths[0] if c == PATHS else c.replace(FOLDER, folder + os.sep) for c in command]
+            command = [word for c in command for word in some.get(c, [c.replace(FOLDER, folder + os.sep)])]
             begun = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True, env=quiet)
             times[name].append(time.perf_counter() - begun)
-    return {name: {"seconds": float(np.median(seconds[1:]))} for name, seconds in times.items()}
+    seconds = {name: np.array(found[1:]) for name, found in times.items()}
+    rows = {name: {"seconds": float(np.median(found))} for name, found in seconds.items()}
+    for name, base in BASES.items():
+        rows[name]["times"] = float(np.median(seconds[base] / seconds[name]))
+    return rows
 
 
 def page(result):
     """The tables, in Markdown."""
-    best = result["limits"]
+    best, machines = result["limits"], result.get("machines", {})
     lines = [
         "# Speed",
         "",
@@ -172,11 +218,16 @@ def page(result):
     ]
     for key, rows in result["sections"].items():
         if key == "start":
-            lines += ["", "## Start-up, whole commands", "", "| | seconds |", "| --- | --- |"]
-            lines += [f"| {name} | {row['seconds']:.2f} |" for name, row in rows.items()]
+            lines += ["", f"## {START}", ""]
+            lines += [f"Measured on {machines[key]}.", ""] if key in machines else []
+            lines += ["| | seconds | times as fast | as |", "| --- | --- | --- | --- |"]
+            for name, row in rows.items():
+                ratio = (f"{row['times']:.2g}", BASES[name]) if "times" in row else ("", "")
+                lines.append(f"| {name} | {row['seconds']:.2f} | {ratio[0]} | {ratio[1]} |")
             continue
         section = SECTIONS[key]
         lines += ["", f"## {section.title}", ""]
+        lines += [f"Measured on {machines[key]}.", ""] if key in machines else []
         lines += [f"| | ms per {section.what} | {section.what}s/s | ratio | limit | peak memory | scores |"]
         lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
         for name, row in rows.items():
@@ -203,8 +254,43 @@ def moved(result, before):
             change = row["times"] / old - 1
             if abs(change) > MOVED:
                 fell |= change < 0
-                lines.append(f"{SECTIONS[key].title}; {name}: ratio {old:.1f} before, {row['times']:.1f} now")
+                lines.append(f"{title_of(key)}; {name}: ratio {old:.2g} before, {row['times']:.2g} now")
     return lines or [f"No ratio moved by more than {MOVED:.0%}."], fell
+
+
+def title_of(key):
+    return START if key == "start" else SECTIONS[key].title
+
+
+def summary(before, result):
+    """docs/speed.md: the committed ratios, and those of the last `make bench`."""
+    lines = [
+        "# Speed",
+        "",
+        "For those who decide by speed. Each ratio is to an implementation that ran beside it, in turns, in one run. "
+        "Times differ from machine to machine; ratios less so, and more on machines of other kinds.",
+        "",
+        f"Written by `make bench`, which compares the committed ratios ({before['machine']}; "
+        "[all figures](../experiments/results/benchmark_speed.md)) with those of a short run "
+        f"({result['machine']}).",
+        "",
+        "| what | | times as fast as | committed | last `make bench` |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for key, rows in before["sections"].items():
+        base = next(iter(rows))
+        for name, row in rows.items():
+            if "times" in row:
+                now = result["sections"].get(key, {}).get(name, {}).get("times")
+                cells = [title_of(key), name, BASES[name] if key == "start" else base, f"{row['times']:.2g}"]
+                lines.append("| " + " | ".join([*cells, "–" if now is None else f"{now:.2g}"]) + " |")
+    lines += [
+        "",
+        "More, each by one command, which its page names:",
+        "",
+        *(f"- [{title}](../experiments/results/{name}.md)" for name, title in PAGES.items()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def main(_):
@@ -227,16 +313,20 @@ def main(_):
         result |= {"machine": machine(), "training": best.pop("training"), "limits": best}
         for key in chosen:
             rows = (
-                start_up(folder, paths, 3 if options.quick else 7)
+                start_up(folder, images, paths, 3 if options.quick else 7)
                 if key == "start"
                 else run(key, folder, paths, best, options.quick)
             )
             result["sections"][key] = rows
+            if options.sections:  # those that stay may be of another machine
+                result.setdefault("machines", {})[key] = machine()
             if out:
                 result["sections"] = {k: result["sections"][k] for k in every if k in result["sections"]}
                 write(out, result, page(result))
     print(page(result))
     if options.against:
+        with atomic_file(SUMMARY, "w") as file:
+            file.write(summary(before, result))
         lines, fell = moved(result, before)
         print("\n".join(lines))
         if before["machine"] != result["machine"]:
