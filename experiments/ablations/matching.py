@@ -61,7 +61,7 @@ TABLE = Table(
         "epochs": 1,
     },
     hidden_settings=("epochs", "precision"),
-    notes=("Equal weights; numbers of fusion from the references alone, each held out in turn, thinned as they are. "),
+    notes=("Equal weights; numbers of fusion from the references alone, each held out in turn, thinned as they are.",),
 )
 
 
