@@ -18,7 +18,7 @@ help:
 	@echo "make bench                 compares the speed ratios with the committed ones, in 7 minutes"
 	@echo "make notebooks             runs the notebooks and keeps their output; synthetic images, 10 minutes"
 	@echo "make readme                runs the commands and examples of README.md"
-	@echo "make docs                  API reference into docs/api"
+	@echo "make docs                  the documentation site, into docs/site"
 	@echo "make test | walkthroughs   the tests; the slow ones: README, notebook, runtimes, tables"
 	@echo "make lint | clean          ruff and import contracts; remove the environment and cached runs"
 	@echo 'Options: ARGS="--help" lists them.'
@@ -61,7 +61,7 @@ readme: $(ENV)
 	$(BIN)/python -m pytest --slow tests/test_readme.py $(ARGS)
 
 docs: $(ENV)
-	TF_CPP_MIN_LOG_LEVEL=3 PDOC_ALLOW_EXEC=1 $(BIN)/pdoc --docformat google --output-directory docs/api fsad
+	$(BIN)/python docs/site.py
 
 test: $(ENV)
 	$(BIN)/python -m pytest -n 2 $(ARGS)
