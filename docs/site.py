@@ -64,7 +64,12 @@ def stage(folder):
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    sources = [*ROOT.glob("fsad/**/*.py"), *ROOT.glob("experiments/**/*.py"), ROOT / "Makefile", ROOT / "setup.cfg"]
+    sources = [
+        *ROOT.glob("fsad/**/*.py"),
+        *ROOT.glob("experiments/**/*.py"),
+        *ROOT.glob("examples/*"),
+        ROOT / "Makefile",
+    ]
     for path in sources:  # which pages point to
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

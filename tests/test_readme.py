@@ -104,6 +104,18 @@ def test_every_module_named_in_a_command_exists():
             assert importlib.util.find_spec(name), f"{page}: {name}"
 
 
+def test_figures_stand_in_the_pages_that_are_linked_beside_them():
+    """A number of three decimals in a paragraph, or a row of a table, is in one of the results it links to."""
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.S)
+        blocks = [b for p in text.split("\n\n") for b in (p.splitlines() if p.startswith("|") else [p])]
+        for block in blocks:
+            links = re.findall(r"\]\(([^)#]*results/[^)#]*\.md)\)", block)
+            written = " ".join(((ROOT / page).parent / link).read_text() for link in links)
+            for number in re.findall(r"(?<![\d.])\d\.\d{3}(?!\d)", block) if links else ():
+                assert number in written, f"{page}: {number} in {block[:80]!r}"
+
+
 def test_every_command_make_target_and_file_named_exists():
     targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text().replace("\\\n", ""), re.M)[1].split()
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]+)", README, re.M))
