@@ -83,7 +83,10 @@ class Scorer:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the explanation methods, the best for this detector first."""
-        return tuple(self._known().methods)
+        from fsad.explain import methods
+
+        first = tuple(self._known().methods)  # as saved: by an earlier version, without those that came later
+        return (*first, *(name for name in methods.GENERAL if name not in first))
 
     def compare(self, batch) -> "Comparison":
         """Images ``(B, height, width, 3)`` in [0, 255], any dtype -> their comparison with the references, as tensors.

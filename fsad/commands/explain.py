@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fsad.commands import shared
+from fsad.explain import methods
 
 
 def add_arguments(parser):
@@ -11,7 +12,7 @@ def add_arguments(parser):
     parser.add_argument("--out", required=True, metavar="FILE.png", help="PNG file to write")
     parser.add_argument(
         "--method",
-        choices=["patches", "attention", "saliency", "gradcam"],
+        choices=methods.NAMES,
         help="how; by default the first of these that the detector has",
     )
 
