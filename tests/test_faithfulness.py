@@ -73,7 +73,9 @@ def test_a_map_of_the_network_fails_once_that_is_shuffled_and_a_map_of_edges_doe
     references = comparer.references(rng.integers(0, 256, (2, 16, 16, 3), np.uint8))
     before = comparer.model.get_weights()
     found = {
-        name: faithfulness.cascading_randomisation(comparer, images, references, explain, np.random.default_rng(0), 2)
+        name: faithfulness.cascading_randomisation(
+            comparer, images, references, explain(comparer, images, references), explain, np.random.default_rng(0), 2
+        )
         for name, explain in (("saliency", saliency.maps), ("edges", controls.edge_maps))
     }
     assert found["saliency"].shape == (2, 3) and (found["edges"] == pytest.approx(1))
@@ -90,16 +92,17 @@ def test_other_references_change_a_map_that_looks_at_them(adding):
     def explain(*arguments):
         return methods.explain(*arguments, method="occlusion", window=0.5)
 
-    assert faithfulness.reference_randomisation(comparer, images, low, low, explain) == pytest.approx([1])
-    assert faithfulness.reference_randomisation(comparer, images, low, high, explain)[0] < -0.9
+    maps = explain(comparer, images, low)
+    assert faithfulness.reference_randomisation(comparer, images, low, maps, explain) == pytest.approx([1])
+    assert faithfulness.reference_randomisation(comparer, images, high, maps, explain)[0] < -0.9
 
 
 def test_stability_follows_the_image(tiny_recipe, rng):
     comparer = Comparer(tiny_recipe(side=32).model)
     images = rng.integers(50, 200, (2, 32, 32, 3), np.uint8)
-    shifted, brighter = faithfulness.stability(comparer, images, None, lambda c, i, r: i.mean(-1), shift=3)
+    shifted, brighter = faithfulness.stability(comparer, images, None, images.mean(-1), lambda c, i, r: i.mean(-1), 3)
     assert shifted == pytest.approx([1, 1]) and (brighter > 0.999).all()
-    noise, _ = faithfulness.stability(comparer, images, None, lambda c, i, r: rng.random(i.shape[:3]))
+    noise, _ = faithfulness.stability(comparer, images, None, images.mean(-1), lambda c, i, r: rng.random(i.shape[:3]))
     assert np.abs(noise).max() < 0.3
 
 

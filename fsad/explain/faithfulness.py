@@ -115,7 +115,7 @@ def deletion_and_insertion(comparer, images, references, maps, fill="blur", step
     return Curves(*np.transpose(found))
 
 
-def cascading_randomisation(comparer, images, references, explain, rng, stages=3):
+def cascading_randomisation(comparer, images, references, maps, explain, rng, stages=3):
     """How much of a map is left once the network has forgotten what it learned (Adebayo et al. 2018, section 3).
 
     The weights of the layers are shuffled, each tensor within itself, from the output down to the input, in as many
@@ -124,8 +124,9 @@ def cascading_randomisation(comparer, images, references, explain, rng, stages=3
 
     Args:
         comparer: its model is changed, and restored at the end.
-        references: `References` with their images.
-        explain: ``(comparer, images, references) -> maps``.
+        references: `fsad.explain.comparer.References` with their images.
+        maps: of the images, by the network as it is.
+        explain: ``(comparer, images, references) -> maps``, by which they were made.
         rng: an ``np.random.Generator``.
         stages: parts of the layers that are shuffled in turn.
 
@@ -133,7 +134,6 @@ def cascading_randomisation(comparer, images, references, explain, rng, stages=3
         Rank correlations with the map of the trained network (`rank_correlation`), ``(stages, n)``; low is good, at the
         last stage above all.
     """
-    original = explain(comparer, images, references)
     model, found = comparer.model, []
     layers = [layer for part in reversed(siamese.parts(model)) for layer in reversed(part.layers)]
     layers = [layer for layer in layers if layer.weights and not isinstance(layer, Distance)]
@@ -143,46 +143,45 @@ def cascading_randomisation(comparer, images, references, explain, rng, stages=3
             for k in some:
                 layers[k].set_weights([_shuffled(values, rng) for values in layers[k].get_weights()])
             known = comparer.references(references.images)
-            found.append(rank_correlation(original, explain(comparer, images, known)))
+            found.append(rank_correlation(maps, explain(comparer, images, known)))
     finally:
         model.set_weights(weights)
     return np.stack(found)
 
 
-def reference_randomisation(comparer, images, references, others, explain):
+def reference_randomisation(comparer, images, others, maps, explain):
     """How much of a map is left once the image is compared with something else.
 
     A sanity check for comparisons, ours after Adebayo et al. (2018): an explanation of why an image differs from its
     references has to change with them.
 
     Args:
-        others: `References` of other things.
-        explain: as in `cascading_randomisation`.
+        others: `fsad.explain.comparer.References` of other things.
+        maps, explain: as in `cascading_randomisation`.
 
     Returns:
         Rank correlations ``(n,)``; low is good.
     """
-    return rank_correlation(explain(comparer, images, references), explain(comparer, images, others))
+    return rank_correlation(maps, explain(comparer, images, others))
 
 
-def stability(comparer, images, references, explain, shift=2, brightness=1.05):
+def stability(comparer, images, references, maps, explain, shift=2, brightness=1.05):
     """Whether a map stays when the image changes by what no one would notice (after Alvarez-Melis and Jaakkola 2018).
 
     Args:
-        explain: as in `cascading_randomisation`.
+        maps, explain: as in `cascading_randomisation`.
         shift: pixels, down and to the right; the border is repeated, and the map is shifted back before it is compared.
         brightness: factor.
 
     Returns:
         Rank correlations ``(shifted, brighter)`` with the map of the image as it is, ``(n,)`` each; high is good.
     """
-    original = explain(comparer, images, references)
     size, margin = images.shape[1:3], ((0, 0), (shift, 0), (shift, 0), (0, 0))
     moved = np.pad(images, margin, mode="edge")[:, : size[0], : size[1]]
     bright = np.clip(np.asarray(images, np.float32) * brightness, 0, 255).astype(images.dtype)
     back = [resized(one, size)[shift:, shift:] for one in explain(comparer, moved, references)]
-    kept = [resized(one, size)[: size[0] - shift, : size[1] - shift] for one in original]
-    return rank_correlation(kept, back), rank_correlation(original, explain(comparer, bright, references))
+    kept = [resized(one, size)[: size[0] - shift, : size[1] - shift] for one in maps]
+    return rank_correlation(kept, back), rank_correlation(maps, explain(comparer, bright, references))
 
 
 def completeness(attributions, change):

@@ -31,6 +31,6 @@ def attributions(comparer, images, references, target="different", steps=16, bas
     return np.stack(found)
 
 
-def maps(comparer, images, references, target="different", **options):
+def maps(comparer, images, references, target="different", steps=16, baselines=None):
     """`attributions`, summed over the channels: float32 ``(n, H, W)``, of any sign; arguments as there."""
-    return attributions(comparer, images, references, target, **options).sum(-1)
+    return attributions(comparer, images, references, target, steps, baselines).sum(-1)
