@@ -197,10 +197,11 @@ class Scorer:
         Patch distances are on one scale for all images: 0.5 is the threshold, so that good images stay
         dark. The others have no such scale; each image's own 99.5th percentile becomes 1.
         """
-        if (method or self.methods[0]) != "patches":
-            from fsad.explain import overlay
+        method = method or self.methods[0]
+        if method != "patches":
+            from fsad.explain import methods, overlay
 
-            return overlay.normalize(prediction.anomaly_map)
+            return overlay.normalize(methods.shown(method, prediction.anomaly_map))
         low, high = self._known().map_range
         return np.clip((prediction.anomaly_map - low) / (high - low), 0, 1)
 

@@ -46,6 +46,12 @@ def test_options_reach_the_method_and_mistakes_are_named(adding):
             methods.explain(comparer, images, references, **options)
 
 
+def test_what_is_shown():
+    one = np.array([[-3.0, -1], [2, 4]])
+    assert methods.shown("saliency", one).tolist() == [[0, 0], [2, 4]]
+    assert methods.shown("sinex", one).tolist() == [[0, 2], [5, 7]]
+
+
 def test_of_a_detector(fitted):
     comparer, references = methods.of(fitted.fitted)
     images = fitted.fitted.reference_images

@@ -2,6 +2,8 @@
 
 import inspect
 
+import numpy as np
+
 NEEDS = {"patches": "compares patches", "attention": "has an attention mechanism"}
 NAMES = (
     "patches",
@@ -20,6 +22,8 @@ NAMES = (
     "sinexc",
 )
 GENERAL = tuple(name for name in NAMES if name not in NEEDS)  # those of every network
+
+RELATIVE = ("sinex", "sinexc")  # only the order of their values counts
 
 
 def explain(comparer, images, references, target="different", method="saliency", **options):
@@ -81,6 +85,11 @@ def anomaly_map(fitted, method, image):
     """
     comparer, references = of(fitted)
     return explain(comparer, image[None], references, method=method)[0]
+
+
+def shown(method, one):
+    """A map as it is displayed, >= 0: its positive part, or by how much it exceeds its least value (`RELATIVE`)."""
+    return np.maximum(one - one.min() if method in RELATIVE else one, 0)
 
 
 def _function(method):
