@@ -78,6 +78,10 @@ def test_every_measure_of_a_method(tiny_recipe, rng):
     assert found["shuffled"] == found["other_references"] == pytest.approx([1, 1])  # edges know neither
 
 
+def test_every_kind_of_defect_has_its_turn():
+    assert run.by_turns([3, 5, 6, 8, 9], ["cut", "cut", "cut", "hole", "hole"]) == [3, 8, 5, 9, 6]
+
+
 def test_one_kind_of_flowers_is_good(tmp_path, rng):
     for kind in ("rose", "daisy", "tulip"):
         write_image(tmp_path / kind / "0.png", rng.integers(0, 256, (32, 32, 3), np.uint8))

@@ -73,7 +73,8 @@ def train(settings, on_epoch=lambda loss: None):
     test = np.stack([resize(s.read(), detector.size) for s in shots.test])
     labels, scores = np.array([s.label for s in shots.test]), comparer.values(test, references)
     masks = [data.mask_at(s, detector.size) if s.label else None for s in shots.test]
-    rows = [k for k, mask in enumerate(masks) if mask is not None and not mask.all()][:EXPLAINED]
+    rows = [k for k, mask in enumerate(masks) if mask is not None and not mask.all()]
+    rows = by_turns(rows, [shots.test[k].kind for k in rows])[:EXPLAINED]
     if not rows:
         raise ValueError(f"Expected test images with a defect mask. Received: none in {settings['data']}")
     images, masks = test[rows], np.stack([masks[k] for k in rows])
@@ -97,6 +98,12 @@ def train(settings, on_epoch=lambda loss: None):
     }
     keras.backend.clear_session()
     return record, arrays
+
+
+def by_turns(rows, kinds):
+    """Rows in the order in which every kind has its turn."""
+    turns = [kinds[:k].count(kind) for k, kind in enumerate(kinds)]
+    return [rows[k] for k in sorted(range(len(rows)), key=turns.__getitem__)]
 
 
 def _detector(settings):

@@ -86,13 +86,13 @@ MEASURES = {
     "seconds": ("Seconds", "{:.2f}"),
 }
 LEGEND = (
-    "Against masks: chance is 0.5 for pixel AUROC, and the area of the mask for pointing game, mass and rank. "
-    "Insertion less deletion, in deviations of the scores: 0 is chance, higher is better, with pixels replaced by a "
-    "blurred copy or by the nearest reference. Rank correlations with the map as it is: once the network's weights "
-    f"are shuffled, and once the image is compared with other things ({OTHER_THINGS}), low is right; once the image "
-    f"is shifted by 2 pixels or 5 % brighter, high is. The last six but the time are of {CHECKED} images per data "
-    "set. Seconds per map, beside other work on the machine, with fewer passes than by default "
-    "(`experiments/explanations/run.py`)."
+    "Against masks: chance is 0.5 for pixel AUROC, and the area of the mask for pointing game, mass and rank; AUPRO "
+    "is of the explained images together. Insertion less deletion, in deviations of the scores: 0 is chance, higher "
+    "is better, with pixels replaced by a blurred copy or by the nearest reference. Rank correlations with the map "
+    "as it is: once the network's weights are shuffled, and once the image is compared with other things "
+    f"({OTHER_THINGS}), low is right, and a map that turns flat counts as 0; once the image is shifted by 2 pixels or "
+    f"5 % brighter, high is right. From insertion on, measures are of {CHECKED} images per data set. Seconds per map, "
+    "beside other work on the machine, with fewer passes than by default (`experiments/explanations/run.py`)."
 )
 SURVIVES = 0.5  # rank correlation from which on a map is said to survive what should change it, or to be stable
 
