@@ -183,10 +183,9 @@ def sentences(loaded):
         records = [record for _, name, record in defects if name == network]
         if records:
             texts.append(_of_network(network, usual, records))
-    small = [(name, record) for _, name, record in defects if name != "full"]
     pairs = [(network, method) for network in TITLES for method in methods.NAMES]
     values = {
-        (network, method): [record for name, record in small if name == network and method in record["measured"]]
+        (network, method): [record for _, name, record in defects if name == network and method in record["measured"]]
         for network, method in pairs
     }
     values = {pair: records for pair, records in values.items() if records}
