@@ -105,10 +105,7 @@ def report(runs):
     for run, record, _ in loaded:
         key, network = run.row.key.split("_")
         by_network.setdefault("flowers" if key == "flowers" else network, []).append((network, key, record))
-    few = (
-        f"From {EXPLAINED} images per row, and {CHECKED} for all but masks: few, so read small differences as none. "
-        "Rows on synthetic images are called so."
-    )
+    few = f"From {EXPLAINED} images per row, {CHECKED} for all but masks: few, so read small differences as none."
     sections = [
         f"## What follows\n\n{few}\n\n" + "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(loaded), 1))
     ]
@@ -182,7 +179,8 @@ def sentences(loaded):
     for network, usual in (("patches", "patches"), ("s", "saliency"), ("t", "attention"), ("l", "gradcam")):
         records = [record for _, name, record in defects if name == network]
         if records:
-            texts.append(_of_network(network, usual, records))
+            places = ", ".join(_title(key) for key, name, _ in defects if name == network)
+            texts.append(_of_network(network, usual, records, places))
     pairs = [(network, method) for network in TITLES for method in methods.NAMES]
     values = {
         (network, method): [record for _, name, record in defects if name == network and method in record["measured"]]
@@ -194,7 +192,7 @@ def sentences(loaded):
     return texts
 
 
-def _of_network(network, usual, records):
+def _of_network(network, usual, records, places):
     common = set.intersection(*(set(record["measured"]) for record in records)) - set(CONTROLS)
     best = max(sorted(common), key=lambda name: mean(records, name, "pixel_auroc"))
     own, top = mean(records, usual, "pixel_auroc"), mean(records, best, "pixel_auroc")
@@ -206,8 +204,9 @@ def _of_network(network, usual, records):
     )
     best_text = f"{usual} is also the best" if best == usual else f"the best is {best}, {top:.2f}"
     return (
-        f"*{TITLES[network][0].upper()}{TITLES[network][1:]}* (AUROC of its scores {auroc:.2f}): {usual} finds "
-        f"defects at a pixel AUROC of {own:.2f}, {best_text} ({low:.2f} to {high:.2f}), edges {edges:.2f}; {trust}."
+        f"*{TITLES[network][0].upper()}{TITLES[network][1:]}* on {places} (AUROC of its scores {auroc:.2f}): {usual} "
+        f"finds defects at a pixel AUROC of {own:.2f}, {best_text} ({low:.2f} to {high:.2f}), edges {edges:.2f}; "
+        f"{trust}."
     )
 
 
