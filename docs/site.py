@@ -33,7 +33,7 @@ PAGES = {
 }
 CAPTIONS = {  # of figures, by how their files begin
     "explain_metal": "`fsad explain`: image, anomaly map, overlay, nearest reference image (synthetic metal)",
-    "explanations": "Explanation methods side by side (synthetic images)",
+    "explanations_": "Explanation methods side by side (synthetic images)",
     "livieris": "Paper L: factual and counterfactual Grad-CAM of a pair, box and crop (synthetic flowers)",
     "senarathna_figure": "Paper S: pixel saliency of one image of each defect (synthetic images)",
     "senarathna": "Paper S: confusion matrices and ROC curves; the page beside it names the data",

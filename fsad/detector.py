@@ -127,9 +127,9 @@ class Detector(Scorer):
 
         Args:
             given: one path or array.
-            method: ``"patches"`` (distance of each patch to its nearest reference patch; where the recipe
-                compares patches), ``"attention"`` (where the network has it), ``"saliency"`` (gradient of the
-                score), ``"gradcam"`` (feature maps that raise the score), or None for the first of these it has.
+            method: a name in `fsad.explain.methods.NAMES` that this detector has (`methods`), such as ``"patches"``
+                (distance of each patch to its nearest reference patch), ``"attention"``, ``"saliency"`` or ``"sinex"``;
+                None for the first.
 
         Raises:
             ValueError: not one image, or a method this detector does not have.

@@ -122,11 +122,16 @@ class Fitted:
         """``(height, width)`` of the images the network takes, in pixels."""
         return tuple(self.images.shape[1:3])
 
+    @property
+    def reference_images(self):
+        """The reference images as the network takes them, uint8 ``(r, height, width, 3)``."""
+        rows = [r["image"] for r in sorted(filter(_is_reference, self.training), key=lambda r: r["reference"])]
+        return self.images[rows]
+
     @functools.cached_property
     def thumbnails(self):
         """The reference images, uint8 ``(r, h, w, 3)``, the longer side at most `THUMBNAIL` pixels."""
-        rows = [r["image"] for r in sorted(filter(_is_reference, self.training), key=lambda r: r["reference"])]
-        return np.stack([shrunk(self.images[row], THUMBNAIL) for row in rows])
+        return np.stack([shrunk(image, THUMBNAIL) for image in self.reference_images])
 
     @functools.cached_property
     def aligner(self):

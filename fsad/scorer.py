@@ -83,7 +83,10 @@ class Scorer:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the explanation methods, the best for this detector first."""
-        return tuple(self._known().methods)
+        from fsad.explain import methods
+
+        first = tuple(self._known().methods)  # as saved: by an earlier version, without those that came later
+        return (*first, *(name for name in methods.GENERAL if name not in first))
 
     def compare(self, batch) -> "Comparison":
         """Images ``(B, height, width, 3)`` in [0, 255], any dtype -> their comparison with the references, as tensors.
@@ -194,10 +197,11 @@ class Scorer:
         Patch distances are on one scale for all images: 0.5 is the threshold, so that good images stay
         dark. The others have no such scale; each image's own 99.5th percentile becomes 1.
         """
-        if (method or self.methods[0]) != "patches":
-            from fsad.explain import overlay
+        method = method or self.methods[0]
+        if method != "patches":
+            from fsad.explain import methods, overlay
 
-            return overlay.normalize(prediction.anomaly_map)
+            return overlay.normalize(methods.shown(method, prediction.anomaly_map))
         low, high = self._known().map_range
         return np.clip((prediction.anomaly_map - low) / (high - low), 0, 1)
 

@@ -86,6 +86,25 @@ def tiny_recipe():
     return build
 
 
+@pytest.fixture
+def adding():
+    """A comparer whose score is by how much the sum of an image's values differs from that of its reference: what each
+    value adds is known."""
+
+    def build(side=4):
+        import keras
+
+        from fsad import siamese
+        from fsad.explain.comparer import Comparer
+
+        image, maps = keras.Input((side, side, 3)), keras.Input((side, side, 3))
+        total = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")(keras.layers.Flatten()(maps))
+        backbone = keras.Model(image, keras.layers.Identity()(image), name="backbone")
+        return Comparer(siamese.build(backbone, keras.Model(maps, total, name="neck"), siamese.bare_distance(1)))
+
+    return build
+
+
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory):
     """A small synthetic set in the MVTec AD layout: 24 good images, 2 of each of seven defects, 96 x 96."""

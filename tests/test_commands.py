@@ -107,6 +107,19 @@ def test_what_cannot_be_written_is_known_before_the_fit(parts, tmp_path, capsys)
     assert "other files" in capsys.readouterr().err
 
 
+def test_explain_compares_methods_where_the_defect_is_known(detector, parts, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fsad.scorer.Scorer.methods", ("patches", "occlusion"))  # all take half a minute
+    image, mask = parts / "test" / "hole" / "001.png", parts / "ground_truth" / "hole" / "001_mask.png"
+    call = ["explain", detector, str(image), f"--out={tmp_path}/all.png"]
+    assert cli.main([*call, "--compare", f"--mask={mask}"]) == 0
+    with Image.open(tmp_path / "all.png") as figure:
+        assert figure.width > 900
+    assert cli.main([*call, f"--mask={mask}"]) == 2
+    assert "Expected --compare with --mask" in capsys.readouterr().err
+    assert cli.main([*call, "--compare", "--mask=nowhere.png"]) == 2
+    assert "nowhere.png: expected a mask file" in capsys.readouterr().err
+
+
 def test_explain_evaluate_export_and_check(detector, parts, tmp_path, capsys):
     assert cli.main(["explain", detector, f"{parts}/test/hole/001.png", f"--out={tmp_path}/why.png"]) == 0
     with Image.open(tmp_path / "why.png") as figure:

@@ -99,7 +99,7 @@ def test_a_recipe_that_trains_holds_images_out_for_its_threshold(parts, tiny_rec
     detector = fsad.Detector("tiny", folds=2).fit(parts / "train" / "good", parts / "test" / "hole", progress=False)
     assert len(detector.fitted.references) == 9  # half of the good images are anchors
     assert len(detector.threshold.good) == 18 and len(detector.threshold.defective) == 2
-    assert "held-out" in detector.threshold.how and detector.methods == ("saliency", "gradcam")
+    assert "held-out" in detector.threshold.how and detector.methods[:2] == ("saliency", "gradcam")
     assert detector.inspect(parts / "test" / "hole")[0].anomaly_map.shape == (16, 16)
     optimistic = fsad.Detector("tiny", folds=0).fit(parts / "train" / "good", parts / "test" / "hole", progress=False)
     assert "training" in optimistic.threshold.how
@@ -118,7 +118,7 @@ def test_a_recipe_with_attention_shows_it(parts, monkeypatch, tmp_path):
 
     monkeypatch.setitem(recipes.RECIPES, "takimoto", small)
     detector = fsad.Detector("takimoto", folds=0).fit(parts / "train" / "good", parts / "test" / "hole", progress=False)
-    assert detector.methods == ("attention", "saliency", "gradcam") and len(detector.fitted.references) == 18
+    assert detector.methods[:3] == ("attention", "saliency", "gradcam") and len(detector.fitted.references) == 18
     one = parts / "test" / "hole" / "001.png"
     attended = detector.explain(one).anomaly_map
     assert attended.shape == (2, 2) and 0 < attended.min() <= attended.max() < 1

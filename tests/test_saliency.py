@@ -43,7 +43,7 @@ def test_a_batch_gives_the_same_maps_as_single_images(tiny_recipe, rng):
     images = rng.integers(0, 256, (5, 16, 16, 3), np.uint8)
     # Of other images: at distance 0 the sign of a - b would be that of a rounding error.
     references = scoring.embed(model, rng.integers(0, 256, (2, 16, 16, 3), np.uint8))
-    maps = saliency_maps(model, images, references, batch_size=2)
+    maps = saliency_maps(model, images, references)
     single = np.concatenate([saliency_maps(model, image[None], references) for image in images])
     assert maps.shape == (5, 16, 16) and np.allclose(maps, single, rtol=1e-3)
     assert (maps >= 0).all() and maps.max() > 0

@@ -45,7 +45,7 @@ def test_a_detector_of_the_format_before_is_read(folder):
     note = {**note, "format": 4, "files": files}
     (folder / storage.GRAPH).unlink()
     (folder / "detector.json").write_text(json.dumps({**note, "sha256": storage._digest(note)}))
-    assert fsad.load(folder).methods == ("patches", "saliency", "gradcam")
+    assert fsad.load(folder).methods[:3] == ("patches", "saliency", "gradcam")
 
 
 @pytest.mark.parametrize("name", storage.FILES)

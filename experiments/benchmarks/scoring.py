@@ -171,13 +171,13 @@ def explain(folder, paths, method, batched):
     """Maps of some images: all at once against embedded references, or each by itself on its pairs."""
     import tensorflow as tf
 
-    from fsad.explain import gradcam, saliency
+    from fsad.explain import cams, gradcam, saliency
     from fsad.images import read_images
 
     detector, _ = _load(folder)
     fitted, images = detector.fitted, read_images(paths, detector.size)
     if batched:
-        maps = saliency.saliency_maps if method == "saliency" else gradcam.score_maps
+        maps = saliency.saliency_maps if method == "saliency" else cams.score_maps
         return Work(lambda: maps(fitted.model, images, fitted.references), len(paths))
     references = tf.constant(_references(detector), tf.float32)
 

@@ -12,6 +12,11 @@ def has_attention(model):
     return MAP in [layer.name for layer in siamese.parts(model).backbone.layers]
 
 
+def maps(comparer, images, references=None, target="different"):
+    """`attention_maps` of a `fsad.explain.comparer.Comparer`: the same for all references and targets."""
+    return attention_maps(comparer.model, images)
+
+
 def attention_maps(model, images, batch_size=16):
     """Attention maps of images.
 

@@ -6,26 +6,18 @@ features and gradients. With the target y, positive values support it (the *fact
 part of the same sum, because the gradient of 1 - y is minus that of y. In the paper y is the output, the dissimilarity
 d, for every pair, whatever the verdict (equation 1, and the public code).
 
-Weights of the feature maps, by ``method``, with g = dy / dA:
-
-- ``"gradcam"``: the mean of g over the positions (Selvaraju et al. 2017; equation 1 of the paper)
-- ``"xgradcam"``: the sum of g A, divided by the sum of A (Fu et al. 2020)
-- ``"gradcam++"``: the sum of a max(g, 0), a = g^2 / (2 g^2 + g^3 sum(A)) (Chattopadhyay et al. 2018)
-- ``"scorecam"``: the softmax of the gain in the target when the image is masked with the feature map, relative to
-  a black image (Wang et al. 2020). It takes one pass of the backbone per feature map and image, so minutes. Its
-  weights are positive, so after a ReLU the factual and the counterfactual map differ in emphasis only
+The weights of the feature maps are those of a ``method`` of `fsad.explain.cams`.
 """
 
 from typing import NamedTuple
 
-import cv2
-import keras
 import numpy as np
 import tensorflow as tf
 
-from fsad import scoring, siamese
+from fsad import siamese
+from fsad.explain import cams
+from fsad.explain.cams import METHODS
 
-METHODS = ("gradcam", "xgradcam", "gradcam++", "scorecam")
 TARGETS = {
     "verdict": lambda d: tf.where(d > 0.5, d, 1 - d),
     "different": lambda d: d,
@@ -84,7 +76,7 @@ def pair_maps(model, first, second, target="different", layer=None, method="grad
         ValueError: no such target, layer or method, a layer without feature maps, or images that do not form pairs.
     """
     backbone = siamese.parts(model).backbone
-    probe = _probe(backbone, layer, method, METHODS)
+    probe = cams.probe(backbone, layer, method, METHODS)
     if not callable(target):
         if target not in TARGETS:
             raise ValueError(f"Expected a target among {', '.join(TARGETS)}, or a callable. Received: {target!r}")
@@ -103,55 +95,6 @@ def pair_maps(model, first, second, target="different", layer=None, method="grad
     return Explanation(*(np.concatenate(field) for field in zip(*batches, strict=True)))
 
 
-def score_maps(model, images, references, reduction="mean", layer=None, method="gradcam", batch_size=16):
-    """Maps of what raises the score of images against embedded references.
-
-    The factual map of the image, with the score of `fsad.scoring.compare` as the target.
-
-    Args:
-        model, layer, batch_size: as in `pair_maps`.
-        images: RGB ``(n, side, side, 3)`` in [0, 255].
-        references: embeddings ``(r, ...)`` from `fsad.scoring.embed_references`.
-        reduction: from the dissimilarities to the score, as in `fsad.scoring.compare`.
-        method: one of `METHODS` except ``"scorecam"``.
-
-    Returns:
-        float32 ``(n, h, w)``, values >= 0, not scaled.
-
-    Raises:
-        ValueError: no such layer or method, a layer without feature maps, or no image.
-    """
-    backbone, neck, _ = siamese.parts(model)
-    probe = _probe(backbone, layer, method, METHODS[:-1])
-    if not len(images):
-        raise ValueError("Expected at least one image. Received: none")
-    references = tf.convert_to_tensor(references, tf.float32)
-    batches = []
-    for k in range(0, len(images), batch_size):
-        batch = tf.convert_to_tensor(np.asarray(images[k : k + batch_size], np.float32))
-        with tf.GradientTape() as tape:
-            tape.watch(batch)
-            maps, features = probe(batch, training=False)
-            embeddings = tf.cast(neck(features, training=False), tf.float32)
-            score = scoring.compare(model, embeddings, references, reduction).score
-        weights = _weights(maps, tape.gradient(score, maps), method)
-        batches.append(tf.nn.relu(_weighted_sum(maps, weights)).numpy())
-    return np.concatenate(batches)
-
-
-def _probe(backbone, layer, method, methods):
-    """Images -> the feature maps of a layer, and the output of the backbone."""
-    names = [each.name for each in backbone.layers]
-    if method not in methods:
-        raise ValueError(f"Expected a method among {', '.join(methods)}. Received: {method!r}")
-    if layer is not None and layer not in names:
-        raise ValueError(f"Expected a layer of the backbone: {', '.join(names)}. Received: {layer!r}")
-    maps = backbone.output if layer is None else backbone.get_layer(layer).output
-    if len(maps.shape) != 4:
-        raise ValueError(f"Expected a layer of feature maps (h, w, channels). Received: {layer!r}, {maps.shape}")
-    return keras.Model(backbone.input, [maps, backbone.output])
-
-
 def _dissimilarity(model, features):
     """Dissimilarity ``(n,)`` from the features of 2n images, all first ones before all second ones."""
     _, neck, distance = siamese.parts(model)
@@ -168,22 +111,7 @@ def _by_gradient(model, probe, images, target, method):
         y = target(output)
     # One gradient for all images: y of a pair depends on the maps of that pair alone.
     gradient = tape.gradient(y, maps)
-    return output, [_weighted_sum(maps, _weights(maps, g, method)) for g in (gradient, -gradient)]
-
-
-def _weights(maps, gradient, method):
-    """Weight of each feature map: ``(n, channels)``."""
-    if method == "gradcam":
-        return tf.reduce_mean(gradient, (1, 2))
-    if method == "xgradcam":
-        return tf.math.divide_no_nan(tf.reduce_sum(gradient * maps, (1, 2)), tf.reduce_sum(maps, (1, 2)))
-    # a max(g, 0) without the cubes, which would underflow: g^2 cancels.
-    positive = tf.nn.relu(gradient)
-    return tf.reduce_sum(positive / (2 + positive * tf.reduce_sum(maps, (1, 2), keepdims=True)), (1, 2))
-
-
-def _weighted_sum(maps, weights):
-    return tf.einsum("nhwc,nc->nhw", maps, weights)
+    return output, [cams.weighted_sum(maps, cams.weights(maps, g, method)) for g in (gradient, -gradient)]
 
 
 def _by_score(model, probe, images, target, method, block=32):
@@ -206,21 +134,13 @@ def _by_score(model, probe, images, target, method, block=32):
             partners = tf.repeat(partner, len(masked), 0)
             return target(distance([masked, partners] if is_first else [partners, masked], training=False)[:, 0])
 
-        masks = _unit_range(maps[k])
-        gains = []
-        for start in range(0, maps.shape[-1], block):
-            resized = np.stack([cv2.resize(m, side[::-1]) for m in masks[start : start + block]])
-            gains.append(value(embed(images[k][None] * resized[..., None])))
+        starts = range(0, maps.shape[-1], block)
+        blocks = (cams.unit_range(maps[k][..., start : start + block], side) for start in starts)
+        gains = [value(embed(images[k][None] * masks[..., None])) for masks in blocks]
         weights.append(tf.concat(gains, 0) - value(black))
     weights = tf.stack(weights)
     # 1 - y gains what y loses.
-    return output, [_weighted_sum(maps, tf.nn.softmax(w)) for w in (weights, -weights)]
-
-
-def _unit_range(maps):
-    """Feature maps ``(h, w, channels)`` -> ``(channels, h, w)``, each stretched to [0, 1]; a flat one is 0."""
-    low, high = maps.min((0, 1)), maps.max((0, 1))
-    return np.moveaxis((maps - low) / np.where(high > low, high - low, 1), -1, 0).astype(np.float32)
+    return output, [cams.weighted_sum(maps, tf.nn.softmax(w)[:, None, None]) for w in (weights, -weights)]
 
 
 def _rectified(raw):

@@ -2,15 +2,30 @@
 
 import cv2
 import numpy as np
-import tensorflow as tf
 
-from fsad import scoring, siamese
+from fsad.explain.comparer import Comparer, References
 
 SIGMA = 0.02
 
 
-def saliency_maps(model, images, references, sigma=SIGMA, target=None, batch_size=16, reduction="mean"):
-    """``|d score / d pixel|``, averaged over the channels, then smoothed.
+def maps(comparer, images, references, target="different", sigma=SIGMA):
+    """``|d y / d pixel|``, averaged over the channels, then smoothed.
+
+    Args:
+        comparer, references, target: as in `fsad.explain.comparer`; the paper's y is the mean similarity to the
+            references, whose gradient has the same magnitude.
+        images: RGB ``(n, H, W, 3)`` in [0, 255].
+        sigma: as in `saliency_maps`.
+
+    Returns:
+        float32 ``(n, H, W)``, >= 0, in units of the target per gray level.
+    """
+    found = np.abs(comparer.gradients(images, references, target)[1]).mean(-1)
+    return smooth(found, sigma * found.shape[1]) if sigma else found
+
+
+def saliency_maps(model, images, references, sigma=SIGMA, target=None, reduction="mean"):
+    """`maps` of a two-input model and embedded references.
 
     The score is that of `fsad.scoring.compare`; the paper's is the mean dissimilarity to the references. The
     gradient of a similarity has the same magnitude.
@@ -24,7 +39,6 @@ def saliency_maps(model, images, references, sigma=SIGMA, target=None, batch_siz
             of 100). 0 skips smoothing.
         target: callable from dissimilarities ``(n, r)`` to the values ``(n,)`` that are differentiated; the
             score if None.
-        batch_size: images per batch.
         reduction: from the dissimilarities to the score, as in `fsad.scoring.compare`.
 
     Returns:
@@ -34,22 +48,8 @@ def saliency_maps(model, images, references, sigma=SIGMA, target=None, batch_siz
     Raises:
         ValueError: no image.
     """
-    if not len(images):
-        raise ValueError("Expected at least one image. Received: none")
-    backbone, neck, _ = siamese.parts(model)
-    references = tf.convert_to_tensor(references, tf.float32)
-    maps = []
-    for start in range(0, len(images), batch_size):
-        batch = tf.convert_to_tensor(np.asarray(images[start : start + batch_size], np.float32))
-        with tf.GradientTape() as tape:
-            tape.watch(batch)
-            embeddings = tf.cast(neck(backbone(batch, training=False), training=False), tf.float32)
-            comparison = scoring.compare(model, embeddings, references, reduction)
-            value = comparison.score if target is None else target(comparison.per_reference)
-        gradient = tape.gradient(value, batch)
-        maps.append(tf.reduce_mean(tf.abs(gradient), axis=-1).numpy())
-    maps = np.concatenate(maps)
-    return smooth(maps, sigma * maps.shape[1]) if sigma else maps
+    of = "different" if target is None else lambda comparison: target(comparison.per_reference)
+    return maps(Comparer(model, reduction), images, References(None, references), of, sigma)
 
 
 def smooth(maps, sigma):
