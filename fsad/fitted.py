@@ -147,7 +147,7 @@ class Fitted:
 
     def pack(self):
         """``(arrays, note)``: the arrays, and the rest as JSON values; model and graph are saved on their own."""
-        own = {field.name for field in dataclasses.fields(self)} - {"network", "graph"}
+        own = [field.name for field in dataclasses.fields(self) if field.name not in ("network", "graph")]
         values = {name: getattr(self, name) for name in own}
         arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
         arrays["signatures"] = arrays["signatures"].astype(np.float16)  # a third of the folder otherwise

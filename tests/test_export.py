@@ -107,3 +107,31 @@ def test_a_graph_that_cannot_be_made_costs_nothing_but_itself(fitted, tmp_path, 
     folder = fitted.save(tmp_path / "detector")
     assert sorted(p.name for p in folder.iterdir()) == ["detector.json", "references.npz", "weights.npz"]
     assert "scoring needs TensorFlow (ZeroDivisionError" in caplog.text
+
+
+def test_the_order_and_names_of_a_graph_are_its_own():
+    """The same arithmetic, as a converter that goes through sets may write it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    from fsad.export import onnx
+
+    def model(names, order):
+        x, y, one, two, size = names
+        nodes = [
+            helper.make_node("Add", ["images", one], [x], name=f"{x}_node"),
+            helper.make_node("Mul", ["images", two], [y], name=f"{y}_node"),
+            helper.make_node("Sub", [x, y], ["score"], name="last"),
+            helper.make_node("Neg", ["images"], ["nobody's"]),
+        ]
+        constants = [numpy_helper.from_array(np.float32([k]), name) for k, name in ((1, one), (2, two))]
+        ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [size]) for name in ("images", "score")]
+        graph = helper.make_graph([nodes[k] for k in order], x, ports[:1], ports[1:], constants[:: order[0] * 2 - 1])
+        return helper.make_model(graph)
+
+    first, second = (
+        onnx._in_order(model(*given))
+        for given in ((("a", "b", "c", "d", "n"), (0, 1, 2, 3)), (("q", "a", "s", "c", "m"), (1, 0, 3, 2)))
+    )
+    assert first.SerializeToString() == second.SerializeToString()
+    assert [node.op_type for node in first.graph.node] == ["Add", "Mul", "Sub"]
+    assert [constant.name for constant in first.graph.initializer] == ["constant_1", "constant_2"]
