@@ -1,9 +1,9 @@
 """Damage inside an image file that its decoder passes over in silence, found by what the file itself carries.
 
-A JPEG has no checksum, but its codes must come out even: libjpeg warns where they do not, and Pillow drops the warnings.
-A PNG has a checksum in each chunk and a zlib stream one at its end, which decoders that have all rows no longer read.
-BMP, WebP and TIFFs without compression or with another one than zlib's and JPEG have nothing of the kind: a changed byte
-in them is another image. So are those changes of a JPEG after which the codes come out even again
+A JPEG has no checksum, but its codes must come out even: libjpeg warns where they do not, and Pillow drops the
+warnings. A PNG has a checksum in each chunk and a zlib stream one at its end, which decoders that have all rows no
+longer read. BMP, WebP and TIFFs without compression or with another one than zlib's and JPEG have nothing of the kind:
+a changed byte in them is another image. So are those changes of a JPEG after which the codes come out even again
 (``docs/reliability.md`` has the rates).
 """
 
@@ -27,8 +27,8 @@ def checked(opened):
         opened: a `PIL.Image.Image` with its file.
 
     Returns:
-        Pixels of a JPEG in gray or colour, uint8 RGB ``(height, width, 3)``, the same that Pillow decodes: they were made
-        for the check. None of another image.
+        Pixels of a JPEG in gray or colour, uint8 RGB ``(height, width, 3)``, the same that Pillow decodes, since they
+        were made for the check. None of another image.
 
     Raises:
         ValueError, OSError, SyntaxError, zlib.error: it is damaged inside.

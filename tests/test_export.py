@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import fsad
 from fsad import export, metrics
+from fsad.export import runtime
 from fsad.images import read_images
 
 
@@ -19,13 +21,30 @@ def test_scores_as_the_detector_does(exported, format):
     assert path.exists() and (format != "openvino" or path.with_suffix(".bin").exists())
 
 
-def test_images_to_check_on(fitted, parts, monkeypatch):
+def test_images_to_check_on(fitted, parts, monkeypatch, tmp_path):
     what, images = export.images_of(fitted, parts / "test" / "hole")
     assert what == "given images" and images.shape == (2, 96, 96, 3)
     what, images = export.images_of(fitted)  # held by the detector, wherever the files are
     assert what == "training images" and np.array_equal(images, fitted.fitted.images)
+    (tmp_path / "damaged.png").write_bytes(b"no image")
+    what, images = export.images_of(fitted, [tmp_path / "damaged.png", parts / "test" / "hole"])
+    assert (
+        what.startswith(f"given images (1 left out, first {tmp_path / 'damaged.png'}: not a PNG") and len(images) == 2
+    )
+    with pytest.raises(ValueError, match="none that can be read"):
+        export.images_of(fitted, tmp_path / "damaged.png")
     monkeypatch.setattr(export, "MAX_IMAGES", 5)
     assert len(export.images_of(fitted)[1]) == 5
+
+
+def test_damaged_changed_and_missing_training_files_do_not_matter(saved, parts, tmp_path):
+    """The detector was fitted to other files of these names."""
+    text = (saved / "detector.json").read_text()
+    assert str(parts) in text
+    detector = fsad.load(saved)
+    for record in detector.fitted.training:
+        record["name"] = str(tmp_path / "none.png")
+    assert runtime.choose(detector, ["onnx"]).name == "onnx"
 
 
 def test_int8_is_close(fitted, parts, tmp_path):
@@ -92,6 +111,26 @@ def test_an_export_that_scores_otherwise_is_refused_and_the_earlier_one_stays(fi
     with pytest.raises(export.ExportError, match=r"Received: a difference of 0\.01\."):
         export.export(fitted, "litert", tmp_path / "m.tflite")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_int8_is_calibrated_on_training_images_and_checked_on_the_given(fitted, parts, tmp_path, monkeypatch):
+    """Of two images one may not change its verdict; nothing was calibrated on them."""
+    calibrated, by = [], fitted.threshold.value - 100
+    writer = importlib.import_module("fsad.export.litert")
+
+    def shifted(detector, path, representative):
+        calibrated.append(representative)
+        path.touch()
+        return lambda images: detector.compare(images).score.numpy() + by
+
+    monkeypatch.setattr(writer, "write", shifted)
+    expected = sum(p.verdict == "defective" for p in fitted.inspect(parts / "test" / "hole"))
+    with pytest.raises(export.ExportError, match=f"at most 10% of the verdicts. Received: {expected} of 2 on given"):
+        export.export(fitted, "litert", tmp_path / "m.tflite", parts / "test" / "hole", int8=True)
+    assert np.array_equal(calibrated[0], fitted.fitted.images) and not list(tmp_path.iterdir())
+    by = 1e-3
+    result = export.export(fitted, "litert", tmp_path / "m.tflite", int8=True)
+    assert result["checked_on"] == "training images, which it was calibrated on" and (tmp_path / "m.tflite").exists()
 
 
 def test_refuses_unknown_formats_and_says_what_is_missing(fitted, tmp_path, monkeypatch):
