@@ -51,7 +51,7 @@ def atomic_file(path, mode="wb", keep=False):
     held = None
     try:
         with open(handle, mode, **text) as file:
-            if _lock(handle) and hasattr(os, "O_DIRECTORY"):  # not on Windows, which renames no open file
+            if lock(handle) and hasattr(os, "O_DIRECTORY"):  # not on Windows, which renames no open file
                 held = os.dup(handle)  # shares the lock, until the file is in its place
             yield file
             file.flush()
@@ -103,7 +103,7 @@ def atomic_folder(folder, what, mark):
     old = part.with_name(part.name + OLD)
     try:
         if handle is not None:
-            _lock(handle)
+            lock(handle)
         yield part
         for path in sorted(part.rglob("*"), reverse=True):
             _sync(path)
@@ -150,12 +150,12 @@ def _is_left(path):
     except OSError:
         return False
     try:
-        return _lock(handle)
+        return lock(handle)
     finally:
         os.close(handle)
 
 
-def _lock(handle):
+def lock(handle):
     """Locks an open file or folder until it is closed, by its process's end at the latest; False if another one has.
     True where locks cannot be had, as on Windows: there nothing is cleared while it is open."""
     try:

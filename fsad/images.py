@@ -74,6 +74,8 @@ def pixels_of(data):
 def size_of(path):
     """``(width, height)`` of an image as `read_image` gives it, from its header alone; None if that is unreadable."""
     try:
+        if not Path(path).is_file():  # a pipe that nobody writes to would be waited for
+            return None
         with Image.open(path, formats=_FORMATS) as opened:
             turned = opened.getexif().get(_TURN, 1) > 4
             return opened.size[::-1] if turned else opened.size
@@ -119,6 +121,8 @@ def _decode(path, use):
             raise ImageError(path, "a link to a file that does not exist" if path.is_symlink() else "no such file")
         if path.is_dir():
             raise ImageError(path, "expected an image file. Received: a folder")
+        if not path.is_file():
+            raise ImageError(path, "expected an image file. Received: a pipe, a socket or a device")
         if path.stat().st_size == 0:
             raise _empty(path)
     except ImageError:
