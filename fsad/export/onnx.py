@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from fsad import export
+from fsad import export, graph_file
 from fsad.export import session
 from fsad.files import atomic_file, move_file
 
@@ -116,6 +116,7 @@ def graph_of(detector):
     images = export.images_of(detector)[1][:CHECKED]
     try:  # converter and runtime raise what they like, and what was fitted must not be lost
         graph = converted(function)
+        graph_file.check(graph)
         scorer = session.of(graph)
         pairs = [(function(image[None]), scorer(image[None])) for image in images]
     except Exception as error:
