@@ -174,6 +174,11 @@ class Fitted:
             *limits["defective"],
             *(values["map_range"] or ()),
         ]
+        count, images = sum(map(_is_reference, note["training"])), arrays["images"]
+        if not count or not len(arrays["references"]) or len(arrays["references"]) % count:
+            raise ValueError(f"expected embeddings of {count} references. Received: {len(arrays['references'])}")
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(f"expected images, uint8 (s, height, width, 3). Received: {images.dtype} {images.shape}")
         if not np.isfinite(np.array(numbers, float)).all() or not np.isfinite(arrays["references"]).all():
             raise ValueError("expected finite numbers. Received: NaN or infinity")
         arrays = {**arrays, "signatures": arrays["signatures"].astype(np.float32)}

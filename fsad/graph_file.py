@@ -40,7 +40,9 @@ def _check_node(node):
         elif number == _ATTRIBUTE:
             for inner, content in _fields(_message(value)):
                 if inner in _GRAPHS:
-                    raise ValueError("expected a graph without others in it. Received: a node with a graph, as of a loop")
+                    raise ValueError(
+                        "expected a graph without others in it. Received: a node with a graph, as of a loop"
+                    )
                 if inner in (_TENSOR, _TENSORS):
                     _check_tensor(_message(content))
     if domain not in ("", "ai.onnx"):

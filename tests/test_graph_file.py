@@ -16,7 +16,9 @@ def identity(**more):
 
 def test_arithmetic_passes():
     constant = numpy_helper.from_array(np.ones(300, np.float32), "w")
-    graph_file.check(model([identity(), helper.make_node("Mul", ["images", "w"], ["score"])], [constant]).SerializeToString())
+    graph_file.check(
+        model([identity(), helper.make_node("Mul", ["images", "w"], ["score"])], [constant]).SerializeToString()
+    )
 
 
 def test_tensors_in_other_files_are_refused():
@@ -34,7 +36,9 @@ def test_tensors_in_other_files_are_refused():
 def test_loops_functions_and_foreign_operators_are_refused():
     inner = model([identity()]).graph
     cases = {
-        "a node with a graph": model([helper.make_node("If", ["images"], ["score"], then_branch=inner, else_branch=inner)]),
+        "a node with a graph": model(
+            [helper.make_node("If", ["images"], ["score"], then_branch=inner, else_branch=inner)]
+        ),
         "com.evil.Identity": model([identity(domain="com.evil")]),
         "functions of its own": model(
             [identity()],

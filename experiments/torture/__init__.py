@@ -100,7 +100,7 @@ class Workshop:
 
     def must(self, function, *given):
         """Runs a function in a process of its own that has to succeed."""
-        ended = self.run(function, *given, seconds=300)
+        ended = self.run(function, *given, seconds=120)
         if ended.status != 0:
             raise RuntimeError(f"Expected {function.__name__} to succeed. Received: {ended.status}\n{ended.text}")
 
@@ -116,7 +116,7 @@ class Workshop:
         try:
             os.dup2(log, 1)
             os.dup2(log, 2)
-            status = function(*given) or 0
+            status = function(*given)
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 2
         except BaseException:
@@ -125,7 +125,7 @@ class Workshop:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
                 sys.stderr.flush()
-            os._exit(status)
+            os._exit(status if isinstance(status, int) else 0)  # whatever happens: this is not the process it was
 
     def run(self, function, *given, seconds=120, kill_after=None):
         """An `Ended` of a function in a process of its own.
