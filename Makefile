@@ -7,7 +7,7 @@ ENV = $(VENV)/.installed
 
 .PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 reproduce-table8 reproduce-table9 reproduce-table10 \
 	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones bench \
-	notebooks readme docs test walkthroughs lint clean
+	notebooks readme docs test walkthroughs torture audit lint clean
 
 help:
 	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   tables of Senarathna and Wijesinghe (2025)"
@@ -20,6 +20,8 @@ help:
 	@echo "make readme                runs the commands and examples of README.md"
 	@echo "make docs                  API reference into docs/api"
 	@echo "make test | walkthroughs   the tests; the slow ones: README, notebook, runtimes, tables"
+	@echo "make torture               attacks of all kinds, an hour; ARGS=--quick takes a minute"
+	@echo "make audit                 known holes in what is installed, by pip-audit; needs the network"
 	@echo "make lint | clean          ruff and import contracts; remove the environment and cached runs"
 	@echo 'Options: ARGS="--help" lists them.'
 
@@ -68,6 +70,16 @@ test: $(ENV)
 
 walkthroughs: $(ENV)
 	$(BIN)/python -m pytest -n 2 --slow -m slow $(ARGS)
+
+torture: $(ENV)
+	$(BIN)/python -m experiments.torture $(ARGS)
+
+# In an environment of its own: it takes other versions of what is installed.
+audit: $(ENV)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet 'pip-audit>=2.9'
+	$(VENV)/audit/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		--skip-editable --strict --progress-spinner off $(ARGS)
 
 lint: $(ENV)
 	$(BIN)/ruff check .

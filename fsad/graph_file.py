@@ -1,8 +1,8 @@
 """A look into an ONNX file, without the package ``onnx``, for what is more than arithmetic.
 
-The standard operators compute and do nothing else. Refused is what could do more or never end: tensors that lie in other
-files, operators of other vendors, functions of the file's own, and graphs within nodes, as of loops. Numbers are those of
-``onnx.proto`` (github.com/onnx/onnx).
+The standard operators compute and do nothing else. Refused is what could do more or never end: tensors that lie in
+other files, operators of other vendors, functions of the file's own, and graphs within nodes, as of loops. Numbers are
+those of ``onnx.proto`` (github.com/onnx/onnx).
 """
 
 _GRAPH, _FUNCTIONS = 7, 25  # of a model

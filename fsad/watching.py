@@ -53,7 +53,8 @@ class Folder:
     def __init__(self, path, results, leave_out=(), clock=time.monotonic):
         self.path, self.results, self.leave_out, self.clock = Path(path), Path(results), set(leave_out), clock
         self.results.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.results, "a", encoding="utf-8")  # locked until it is closed, by a kill at the latest
+        # Locked until it is closed, by a kill at the latest.
+        self._file = open(self.results, "a", encoding="utf-8")  # noqa: SIM115
         if not lock(self._file.fileno()):
             raise BusyError(
                 f"{results}: expected a file that no other run of fsad watch writes. Received: one that another does"

@@ -37,5 +37,5 @@ def test_images_of_another_size_and_scores_of_another_shape_are_errors():
     scorer = session.of(graph([helper.make_node("Identity", ["images"], ["score"])]))
     with pytest.raises(session.GraphError, match=r"a score for each of 1 images. Received: \{'score': \(1, 2\)\}"):
         scorer(np.zeros((1, 2), np.float32))
-    with pytest.raises(session.GraphError, match="Got invalid dimensions|graph that scores"):
+    with pytest.raises(session.GraphError, match="graph that scores"):
         scorer(np.zeros((1, 3), np.float32))

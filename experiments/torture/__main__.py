@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 import fsad
 from experiments.page import machine
-from experiments.torture import Outcome, Workshop, hostile, images, kills, places, races
+from experiments.torture import Outcome, Workshop, hostile, images, kills, load, places, races, server, values
 from fsad.files import atomic_file
 
 flags.DEFINE_bool("quick", False, "a few cases of each attack, in about a minute; writes nothing")
@@ -31,7 +31,8 @@ flags.DEFINE_list("only", [], "names of attacks; all if none is given")
 flags.DEFINE_bool("fresh", False, "try all cases again, also those that an earlier run of the same code tried")
 flags.DEFINE_float("minutes", 0, "try no further case of an attack after so many minutes of it; 0: no limit")
 FLAGS = flags.FLAGS
-ATTACKS = (*images.ATTACKS, *kills.ATTACKS, *places.ATTACKS, *races.ATTACKS, *hostile.ATTACKS)
+MODULES = (images, values, places, kills, races, hostile, server, load)
+ATTACKS = tuple(attack for module in MODULES for attack in module.ATTACKS)
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "experiments" / "results" / "torture.json", ROOT / "docs" / "reliability.md"
 CACHE = ROOT / "experiments" / ".cache" / "torture"
@@ -39,7 +40,7 @@ SHOWN = 12  # kinds of outcome in a cell
 
 
 def code():
-    """A digest of the code that is attacked and that attacks: another one makes earlier outcomes those of other code."""
+    """A digest of the code that is attacked and that attacks; outcomes by another are not those of this code."""
     digest = hashlib.sha256()
     for path in sorted([*(ROOT / "fsad").rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
         if path != Path(__file__):
@@ -120,8 +121,8 @@ ARGS=--quick` tries a few cases of each in a minute, in continuous integration, 
 """
 UNKNOWABLE = """## What cannot be known
 
-- A BMP, a WebP, and a TIFF that is not compressed or by LZW, carry no checksum: a changed byte is another image, and it is
-  scored. Use PNG or zlib-compressed TIFF where files may be damaged on their way.
+- A BMP, a WebP, and a TIFF without compression or with LZW, carry no checksum: a changed byte is another image, and
+  it is scored. Use PNG or zlib-compressed TIFF where files may be damaged on their way.
 - A JPEG has no checksum either. Those whose codes do not come out even are refused; of those that do come out even, the
   row `images` counts how many were accepted with changed pixels.
 - Channels in another order (BGR) or values in another range are an image like others once they are uint8. The drift of
@@ -129,20 +130,44 @@ UNKNOWABLE = """## What cannot be known
 - Hashes find damage, not malice: who can write a detector's folder can move its threshold. What the folder cannot do is
   run code, open other files or reach the network. It can ask for much memory or time.
 """
-FOUND = """## Found and mended
-
-Each with a regression test, in the order in which the attacks found them:
-
-| defect | test |
-| --- | --- |
-| JPEGs damaged inside were judged, up to 99 % of their pixels wrong; libjpeg warns, Pillow drops the warnings | `tests/test_damage.py::test_jpegs_whose_codes_do_not_come_out_even_are_refused` |
-| PNGs whose chunks do not have their checksum were read in part | `tests/test_damage.py::test_each_chunk_of_a_png_is_checked` |
-| TIFFs without strips for all rows were read as rows of zeros; zlib's checksum was not read | `tests/test_damage.py::test_tiffs_with_rows_that_are_nowhere_are_refused` |
-| a pipe among the images was waited for without end | `tests/test_images.py::test_pipes_and_devices_are_refused_and_never_waited_for` |
-| two runs of `fsad watch` on one file of results scored and moved each image twice, and one died | `tests/test_watching.py::test_a_second_run_is_refused_while_the_first_one_is_there` |
-| detectors of one seed and one set of images differed in the order of their graph and note | `tests/test_detector.py::test_a_detector_of_the_same_images_and_seed_is_the_same_but_for_the_time` |
-| a saved graph was not looked into: loops without end, files beyond it | `tests/test_graph_file.py` |
-"""
+MENDED = (  # what the attacks found, and the test that keeps it mended
+    ("JPEGs damaged inside were judged: libjpeg warns of them, and Pillow drops the warnings",
+     "test_damage.py::test_jpegs_whose_codes_do_not_come_out_even_are_refused"),
+    ("PNGs were read in part, whatever the checksums of their chunks",
+     "test_damage.py::test_each_chunk_of_a_png_is_checked"),
+    ("TIFFs without strips for all rows were read as rows of zeros",
+     "test_damage.py::test_tiffs_with_rows_that_are_nowhere_are_refused"),
+    ("the checksum of zlib's streams in TIFFs was not read",
+     "test_damage.py::test_a_zlib_stream_of_other_values_is_known_by_its_checksum"),
+    ("a pipe among the images was waited for without end",
+     "test_images.py::test_pipes_and_devices_are_refused_and_never_waited_for"),
+    ("two runs of `fsad watch` with one file of results scored and moved images twice, until one of them died",
+     "test_watching.py::test_a_second_run_is_refused_while_the_first_one_is_there"),
+    ("detectors of one seed and one set of images differed in the order of their graph and note",
+     "test_detector.py::test_a_detector_of_the_same_images_and_seed_is_the_same_but_for_the_time"),
+    ("nobody looked into a saved graph: loops without end, tensors in other files",
+     "test_graph_file.py::test_loops_functions_and_foreign_operators_are_refused"),
+    ("a saved graph that cannot be computed ended in a traceback",
+     "test_session.py::test_what_is_no_graph_of_images_is_an_error"),
+    ("a note that does not fit its arrays ended in a traceback",
+     "test_storage.py::test_notes_that_do_not_fit_their_arrays_are_refused"),
+    ("int8 exports were not refused however many verdicts they changed",
+     "test_export.py::test_int8_is_calibrated_on_training_images_and_checked_on_the_given"),
+    ("an image that cannot be read stopped the check of an export", "test_export.py::test_images_to_check_on"),
+    ("a script that got into the report would have run",
+     "test_report.py::test_a_script_that_got_into_the_page_does_not_run"),
+    ("masked arrays were scored without their mask", "test_inputs.py::test_arrays_and_stacks"),
+)  # fmt: skip
+FOUND = "\n".join(
+    [
+        "## Found and mended",
+        "",
+        "| defect | test, in `tests/` |",
+        "| --- | --- |",
+        *(f"| {defect} | `{test}` |" for defect, test in MENDED),
+        "",
+    ]
+)
 
 
 def main(_):

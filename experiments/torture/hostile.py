@@ -343,7 +343,9 @@ GRAPHS = {
     "memory without end": _graph(_huge),
 }
 NETWORKS = {
-    "backbone a lambda": _layer("keras.layers", "Lambda", function={"class_name": "__lambda__", "config": {"code": "x"}}),
+    "backbone a lambda": _layer(
+        "keras.layers", "Lambda", function={"class_name": "__lambda__", "config": {"code": "x"}}
+    ),
     "backbone a lambda by another way": _layer("keras", "layers.Lambda", function="x"),
     "backbone a TFSMLayer": _layer("keras.layers", "TFSMLayer", filepath=PATH),
     "activation a TFSMLayer": _layer(
@@ -464,8 +466,8 @@ def _take(path, result):
     """Loads a file as weights of MobileNet, under guard."""
     sys.dont_write_bytecode = True
     from fsad import backbones
+    from fsad.backbones import efficientnet_lite, own, pytorch_file  # noqa: F401
     from fsad.files import FsadError
-    from fsad.backbones import efficientnet_lite, own, pytorch_file  # noqa: F401, I001
 
     events, handle = [], os.open(result, os.O_WRONLY | os.O_CREAT)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

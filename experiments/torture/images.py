@@ -167,7 +167,8 @@ def _command(workshop, case):
                 data = rng.choice(list(KINDS.values()))(data, rng, rng.choice(encoded[title]))
             (folder / "line" / f"{k:03d}.{suffixes[ENCODINGS[title][0]]}").write_bytes(data)
         ended = workshop.run(fsad, "score", workshop.detector, folder / "line", f"--csv={folder / 'a.csv'}")
-        rows = list(csv.DictReader(open(folder / "a.csv"))) if (folder / "a.csv").exists() else []
+        text = (folder / "a.csv").read_text() if (folder / "a.csv").exists() else ""
+        rows = list(csv.DictReader(io.StringIO(text)))
     failures = (
         [] if len(rows) == 100 and ended.status == 1 else [f"{len(rows)} lines, status {ended.status}: {ended.said}"]
     )
@@ -181,7 +182,7 @@ ATTACKS = (
     Attack(
         "images",
         f"image files of {len(ENCODINGS)} encodings, mutated in {len(KINDS)} ways, decoded",
-        "an image or an error that names the file; no crash, no hang; never changed pixels where the format has a checksum",
+        "an image, or an error that names the file; no crash, no hang; no changed pixels where there is a checksum",
         "OSS-Fuzz, which fuzzes libpng, libjpeg-turbo, libtiff and Pillow all the time: a crash or a hang is a bug",
         lambda workshop, quick: [f"batch {k}" for k in range(4 if quick else 80)],
         _attempt,

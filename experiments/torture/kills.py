@@ -1,4 +1,4 @@
-"""`kill -9`, at each event on the file system and at random moments: nothing is lost, nothing half is taken for whole."""
+"""`kill -9`, at each event on the file system and at random moments: all is as before, or as after."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def _watched(workshop, folder):
 
 def _journal(folder):
     """Each image is in its place or moved, and whole lines have each at most once; the last may be cut off."""
-    there = [path for path in (folder / "line").rglob("*.png")]
+    there = list((folder / "line").rglob("*.png"))
     if len(there) != 6:
         raise ValueError(f"{len(there)} of 6 images are left")
     results = folder / "line.jsonl"
@@ -156,62 +156,45 @@ def _exporting(format, name):
     return lambda workshop, folder: ("export", workshop.detector, f"--format={format}", f"--out={folder / name}")
 
 
+def _watching(workshop, folder):
+    options = ("--move=defective", "--every=0.1", "--until_idle=1.5")
+    return ("watch", workshop.detector, folder / "line", f"--jsonl={folder / 'line.jsonl'}", *options)
+
+
+def _fitting(workshop, folder):
+    good, defect = workshop.parts / "train" / "good", workshop.parts / "test" / "*" / "000.png"
+    options = ("--backbone=filter_bank", "--side=96")
+    return ("fit", f"--good={good}", f"--defect={defect}", *options, f"--out={folder / 'detector'}")
+
+
+def _scoring(verb, option):
+    return lambda workshop, folder: (verb, workshop.detector, workshop.parts / "test", option.format(folder))
+
+
+def _learning(workshop, folder):
+    return ("learn", folder / "detector", f"--good={workshop.parts / 'test' / 'good' / '001.png'}")
+
+
+def _copied(workshop, folder):
+    copy(workshop.detector, folder / "detector")
+
+
 VERBS = {
-    "threshold": Verb(
-        lambda workshop, folder: ("threshold", folder / "detector", "--value=7"),
-        _threshold,
-        lambda workshop, folder: copy(workshop.detector, folder / "detector"),
-    ),
-    "score": Verb(
-        lambda workshop, folder: ("score", workshop.detector, workshop.parts / "test", f"--csv={folder / 'a.csv'}"),
-        _lines("a.csv", 21),
-        _earlier("a.csv"),
-    ),
-    "inspect": Verb(
-        lambda workshop, folder: (
-            "inspect", workshop.detector, workshop.parts / "test", f"--report={folder / 'report.html'}"
-        ),  # fmt: skip
-        _page,
-        _earlier("report.html"),
-    ),
-    "watch": Verb(
-        lambda workshop, folder: (
-            "watch", workshop.detector, folder / "line", f"--jsonl={folder / 'line.jsonl'}", "--move=defective",
-            "--every=0.1", "--until_idle=1.5",
-        ),  # fmt: skip
-        _journal,
-        _watched,
-    ),
-    "fit": Verb(
-        lambda workshop, folder: (
-            "fit", f"--good={workshop.parts / 'train' / 'good'}", f"--defect={workshop.parts / 'test' / '*' / '000.png'}",
-            "--backbone=filter_bank", "--side=96", f"--out={folder / 'detector'}",
-        ),  # fmt: skip
-        _fitted,
-        _marked,
-        heavy=True,
-    ),
-    "learn": Verb(
-        lambda workshop, folder: (
-            "learn", folder / "detector", f"--good={workshop.parts / 'test' / 'good' / '001.png'}"
-        ),  # fmt: skip
-        _learned,
-        lambda workshop, folder: copy(workshop.detector, folder / "detector"),
-        heavy=True,
-    ),
-    "export onnx": Verb(
-        _exporting("onnx", "m.onnx"), _export("m.onnx", _load_onnx), _earlier("m.onnx"), heavy=True
-    ),
+    "threshold": Verb(lambda _, folder: ("threshold", folder / "detector", "--value=7"), _threshold, _copied),
+    "score": Verb(_scoring("score", "--csv={}/a.csv"), _lines("a.csv", 21), _earlier("a.csv")),
+    "inspect": Verb(_scoring("inspect", "--report={}/report.html"), _page, _earlier("report.html")),
+    "watch": Verb(_watching, _journal, _watched),
+    "fit": Verb(_fitting, _fitted, _marked, heavy=True),
+    "learn": Verb(_learning, _learned, _copied, heavy=True),
+    "export onnx": Verb(_exporting("onnx", "m.onnx"), _export("m.onnx", _load_onnx), _earlier("m.onnx"), heavy=True),
     "export litert": Verb(
         _exporting("litert", "m.tflite"), _export("m.tflite", _load_litert), _earlier("m.tflite"), heavy=True
     ),
     "export openvino": Verb(
         _exporting("openvino", "m.xml"), _export("m.xml", _load_openvino), _earlier("m.xml"), heavy=True
     ),
-    "export saved_model": Verb(
-        _exporting("saved_model", "model"), _export("model", _load_saved_model), heavy=True
-    ),
-}  # fmt: skip
+    "export saved_model": Verb(_exporting("saved_model", "model"), _export("model", _load_saved_model), heavy=True),
+}
 
 
 def hooked(root, at, count, function, *given):

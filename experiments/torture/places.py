@@ -29,9 +29,11 @@ NAMES = (
     "=1+1.png", "+1.png", "-1.png", "@SUM(A1).png", "=cmd|' /C calc'!A0.png", "--csv=x.png", "-rf.png", " space.png",
     "two  spaces.png", "comma,comma.png", 'quote".png', "quote'.png", "semi;colon.png", "tab\t.png", "line\nbreak.png",
     "return\r.png", "both\r\n.png", "\x1b[31mred.png", "\x1b]0;title\x07.png", "bell\x07.png", "back\x08space.png",
-    "delete\x7f.png", "nul-ish\x01.png", "<script>alert(1)<%2Fscript>.png", "<img src=x onerror=alert(1)>.png", "&amp;.png",
+    "delete\x7f.png", "nul-ish\x01.png", "<script>alert(1)<%2Fscript>.png", "<img src=x onerror=alert(1)>.png",
+    "&amp;.png",
     "</script>".replace("/", "\u2215") + ".png", "{{7*7}}.png", "{% raw %}.png", "${HOME}.png", "$(touch x).png",
-    "`id`.png", "a|b.png", "a&b.png", "a>b.png", "back\\slash.png", "%2e%2e%2f.png", "..png", "...png", "~.png", "#.png",
+    "`id`.png", "a|b.png", "a&b.png", "a>b.png", "back\\slash.png", "%2e%2e%2f.png", "..png", "...png", "~.png",
+    "#.png",
     "?.png", "*.png", "[0-9].png", "{a,b}.png", "ünïcode.png", "u\u0308.png", "\u202egnp.exe.png", "\u200b.png",
     "\u2028.png", "\ufeff.png", "\u0000".replace("\0", "\u2400") + ".png", "emoji \U0001f600.png", "\udcff\udcfe.png",
     "long" * 62 + ".png", "CON.png", "aux.PNG", "nan.png", "None.png", "1e999.png",
@@ -168,8 +170,7 @@ def _odd(workshop, case):
 
 def _output(workshop, case):
     """A device or pipe as the file to write."""
-    with workshop.folder() as folder:
-        ended = workshop.run(fsad, "score", workshop.detector, workshop.parts / "test" / "hole", f"--csv={case}")
+    ended = workshop.run(fsad, "score", workshop.detector, workshop.parts / "test" / "hole", f"--csv={case}")
     expected = 2 if case == "/dev/full" else 0
     failures = (
         [] if ended.status == expected and "Traceback" not in ended.text else [f"{case}: {ended.status}, {ended.said}"]
@@ -205,7 +206,7 @@ def _names(workshop, case):
     said = score.text + inspect.text.replace("\r", "\n")  # by which the bar of progress goes back
     for where, found in (("CSV", text), ("terminal", said)):
         if odd := {
-            c for c in found if unicodedata.category(c) == "Cc" and c not in "\n\t" or c in "\u2028\u2029\u202e"
+            c for c in found if (unicodedata.category(c) == "Cc" and c not in "\n\t") or c in "\u2028\u2029\u202e"
         }:
             failures.append(f"control characters in the {where}: {sorted(odd)}")
     failures += [f"a formula: {row[0]}" for row in rows if row[0][:1] in "=+-@"]
@@ -257,7 +258,8 @@ ATTACKS = (
     Attack(
         "odd-files", "in the folder to score: " + ", ".join(ODD),
         "a line with an error, or passed over; the other images scored; within a minute",
-        "GNU find and tar: no special file makes them hang", lambda workshop, quick: list(ODD)[:: 3 if quick else 1], _odd,
+        "GNU find and tar: no special file makes them hang",
+        lambda workshop, quick: list(ODD)[:: 3 if quick else 1], _odd,
     ),
     Attack(
         "devices", "a device as the file to write", "written straight, and an error where it is full; the device stays",
@@ -267,7 +269,8 @@ ATTACKS = (
     Attack(
         "names", "hostile file names: formulas, escapes, line breaks, markup, not UTF-8, 252 bytes",
         "one line each; no control character, formula or markup gets through",
-        "OWASP on CSV injection; GNU ls, which quotes what it shows on a terminal", lambda workshop, quick: ["all"], _names,
+        "OWASP on CSV injection; GNU ls, which quotes what it shows on a terminal",
+        lambda workshop, quick: ["all"], _names,
     ),
     Attack(
         "crowd", "a folder of 20,000 files", "a line for each", "–",

@@ -12,7 +12,7 @@ from experiments.torture import Attack, Outcome, copy, fsad
 
 def _together(workshop, folder, *calls):
     """Runs calls, tuples of a function and what it is given, at the same time; ``(statuses, texts)``."""
-    logs = [open(folder / f"log{k}", "w+b") for k in range(len(calls))]
+    logs = [open(folder / f"log{k}", "w+b") for k in range(len(calls))]  # noqa: SIM115
     children = [workshop.start(*call, log=log.fileno()) for call, log in zip(calls, logs, strict=True)]
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     texts = []
@@ -114,7 +114,8 @@ def _journal(workshop, case):
 ATTACKS = (
     Attack(
         "races-detector", "two processes that load, change and save one detector, two that load it meanwhile",
-        "each load is one of the two; no error, nothing left behind", "SQLite: readers see a whole state while others write",
+        "each load is one of the two; no error, nothing left behind",
+        "SQLite: readers see a whole state while others write",
         lambda workshop, quick: ["2 seconds"] if quick else [f"20 seconds, {k}" for k in range(3)], _detector,
     ),
     Attack(
