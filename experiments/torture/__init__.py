@@ -120,7 +120,7 @@ class Workshop:
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 2
         except BaseException:
-            traceback.print_exc()
+            os.write(2, traceback.format_exc().encode(errors="replace"))
         finally:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()

@@ -273,7 +273,7 @@ ATTACKS = (
         lambda workshop, quick: ["all"], _names,
     ),
     Attack(
-        "crowd", "a folder of 20,000 files", "a line for each", "–",
-        lambda workshop, quick: ["200 files"] if quick else ["20000 files"], _crowd,
+        "crowd", "folders of 2,000 and 20,000 files", "a line for each", "–",
+        lambda workshop, quick: ["60 files"] if quick else ["2000 files", "20000 files"], _crowd,
     ),
 )  # fmt: skip

@@ -255,7 +255,7 @@ def _load(service, image, expected, seconds, pause):
 
 
 def _soak(workshop, case):
-    seconds = float(case.split()[0])
+    seconds = float(case.split(" s")[0])
     image = workshop.images()[0].read_bytes()
     with Service(workshop) as service:
         expected = json.loads(service.ask("POST", "/v1/parts/predict", image)[1])["predictions"][0]["score"]
@@ -295,15 +295,15 @@ ATTACKS = (
         "clients that send a byte now and then, in the head and in the body",
         "others are answered within 5 s",
         "nginx under slowloris",
-        lambda workshop, quick: ["20 clients for 2"] if quick else ["200 clients for 30"],
+        lambda workshop, quick: ["20 clients for 1"] if quick else ["200 clients for 30"],
         _slow,
     ),
     Attack(
         "soak",
-        "80 % of the service's throughput for ten minutes",
+        "80 % of the service's throughput, for a minute each time, ten times",
         "each answer the same score; no more memory at the end",
         "SQLite's soak tests",
-        lambda workshop, quick: ["3 s"] if quick else ["600 s"],
+        lambda workshop, quick: ["2 s"] if quick else [f"60 s, {k}" for k in range(10)],
         _soak,
     ),
 )
