@@ -116,6 +116,8 @@ class Workshop:
         try:
             os.dup2(log, 1)
             os.dup2(log, 2)
+            # Anew: those of before remember whether they were files or pipes.
+            sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
             status = function(*given)
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 2

@@ -14,6 +14,7 @@ import datetime
 import hashlib
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ from tqdm import tqdm
 
 import fsad
 from experiments.page import machine
-from experiments.torture import Outcome, Workshop, hostile, images, kills, load, places, races, server, values
+from experiments.torture import Outcome, Workshop, hostile, images, kills, load, places, races, server, tables, values
 from fsad.files import atomic_file
 
 flags.DEFINE_bool("quick", False, "a few cases of each attack, in about a minute; writes nothing")
@@ -31,7 +32,7 @@ flags.DEFINE_list("only", [], "names of attacks; all if none is given")
 flags.DEFINE_bool("fresh", False, "try all cases again, also those that an earlier run of the same code tried")
 flags.DEFINE_float("minutes", 0, "try no further case of an attack after so many minutes of it; 0: no limit")
 FLAGS = flags.FLAGS
-MODULES = (images, values, places, kills, races, hostile, server, load)
+MODULES = (images, values, places, kills, tables, races, hostile, server, load)
 ATTACKS = tuple(attack for module in MODULES for attack in module.ATTACKS)
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "experiments" / "results" / "torture.json", ROOT / "docs" / "reliability.md"
@@ -39,12 +40,11 @@ CACHE = ROOT / "experiments" / ".cache" / "torture"
 SHOWN = 12  # kinds of outcome in a cell
 
 
-def code():
+def code(attack):
     """A digest of the code that is attacked and that attacks; outcomes by another are not those of this code."""
-    digest = hashlib.sha256()
-    for path in sorted([*(ROOT / "fsad").rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
-        if path != Path(__file__):
-            digest.update(path.read_bytes())
+    digest, own = hashlib.sha256(), sys.modules[attack.attempt.__module__].__file__
+    for path in [*sorted((ROOT / "fsad").rglob("*.py")), Path(__file__).with_name("__init__.py"), Path(own)]:
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -80,13 +80,13 @@ def row(attack, outcomes, planned, seconds):
     return {
         "name": attack.name, "what": attack.what, "expected": attack.expected, "reference": attack.reference,
         "cases": len(outcomes), "planned": planned, "counts": dict(counts.most_common()), "failures": failures,
-        "seconds": round(seconds), "date": datetime.date.today().isoformat(), "code": code(),
+        "seconds": round(seconds), "date": datetime.date.today().isoformat(), "code": code(attack),
     }  # fmt: skip
 
 
 def page(rows):
     """docs/reliability.md: the rows as they were measured, those of other code or not tried said to be so."""
-    now, lines = code(), []
+    lines = []
     for attack in ATTACKS:
         found = rows.get(attack.name)
         if found is None:
@@ -99,7 +99,7 @@ def page(rows):
             )
             if found["cases"] < found["planned"]:
                 state += f" ({found['cases']} of {found['planned']} cases; the same command tries the others)"
-            if found["code"] != now:
+            if found["code"] != code(attack):
                 state += f" (by the code of {found['date']}, changed since)"
         cells = (f"`{attack.name}`", attack.what, state, attack.expected, attack.reference)
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
@@ -182,7 +182,7 @@ def main(_):
             if (FLAGS.only and attack.name not in FLAGS.only) or (FLAGS.quick and attack.slow):
                 continue
             begun = time.monotonic()
-            log = None if FLAGS.quick else CACHE / f"{attack.name}-{code()}.jsonl"
+            log = None if FLAGS.quick else CACHE / f"{attack.name}-{code(attack)}.jsonl"
             outcomes, planned = tried(attack, workshop, log)
             found = row(attack, outcomes, planned, time.monotonic() - begun)
             failed += len(found["failures"])

@@ -264,7 +264,7 @@ ATTACKS = (
     Attack(
         "devices", "a device as the file to write", "written straight, and an error where it is full; the device stays",
         "GNU coreutils' tests with /dev/full",
-        lambda workshop, quick: ["/dev/full"] if quick else ["/dev/full", "/dev/null", "/dev/stdout"], _output,
+        lambda workshop, quick: ["/dev/full"] if quick else ["/dev/full", "/dev/null", "/dev/zero"], _output,
     ),
     Attack(
         "names", "hostile file names: formulas, escapes, line breaks, markup, not UTF-8, 252 bytes",
