@@ -37,7 +37,7 @@ ATTACKS = tuple(attack for module in MODULES for attack in module.ATTACKS)
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "experiments" / "results" / "torture.json", ROOT / "docs" / "reliability.md"
 CACHE = ROOT / "experiments" / ".cache" / "torture"
-SHOWN = 12  # kinds of outcome in a cell
+SHOWN = 30  # kinds of outcome in a cell
 
 
 def code(attack):

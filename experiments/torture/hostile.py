@@ -512,7 +512,7 @@ ATTACKS = (
         "detectors",
         f"{len(CASES)} detectors made to do harm, hashes recomputed, loaded and asked for a score",
         _EXPECTED,
-        "safetensors: a file of weights holds numbers; its audit looked for exactly these",
+        "safetensors: a file of weights holds numbers and nothing that runs",
         lambda workshop, quick: list(CASES)[:: 8 if quick else 1],
         lambda workshop, case: _attempt(workshop, case, CASES, False),
     ),
