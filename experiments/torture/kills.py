@@ -172,7 +172,7 @@ def _scoring(verb, option):
 
 
 def _learning(workshop, folder):
-    return ("learn", folder / "detector", f"--good={workshop.parts / 'test' / 'good' / '001.png'}")
+    return ("learn", folder / "detector", f"--good={workshop.parts / 'test' / 'good' / '003.png'}")
 
 
 def _copied(workshop, folder):
@@ -229,7 +229,7 @@ def hooked(root, at, count, function, *given):
 
 
 def _events(workshop, name):
-    """At how many events a verb can be killed."""
+    """The same, found out by a run that nobody kills."""
     with workshop.folder() as folder:
         inner = folder / "case"
         inner.mkdir()
@@ -250,10 +250,9 @@ def _event_cases(workshop, quick):
     for name, verb in VERBS.items():
         if quick and name not in ("threshold", "score"):
             continue
-        count, _ = _events(workshop, name)
-        most = 3 if quick else 12 if verb.heavy else count
-        cases += [f"{name}: {at}" for at in sorted({1 + k * (count - 1) // max(1, most - 1) for k in range(most)})]
-    return cases
+        most = 3 if quick else 12 if verb.heavy else _known(workshop, name)[0]
+        cases += [f"{name}: {k} of {most}" for k in range(1, most + 1)]
+    return _mixed(cases)
 
 
 def _random_cases(workshop, quick):
@@ -262,7 +261,12 @@ def _random_cases(workshop, quick):
         if quick and name not in ("threshold", "inspect"):
             continue
         cases += [f"{name}: moment {k}" for k in range(1 if quick else 6 if verb.heavy else 30)]
-    return cases
+    return _mixed(cases)
+
+
+def _mixed(cases):
+    """In an order in which the first ones are of all verbs."""
+    return random.Random(0).sample(cases, len(cases))
 
 
 def _attempt(workshop, case):
@@ -274,10 +278,12 @@ def _attempt(workshop, case):
         verb.prepare(workshop, inner)
         arguments = verb.arguments(workshop, inner)
         if at.startswith("moment"):
-            moment = random.Random(case).random() * _usual(workshop, name)
+            moment = random.Random(case).random() * _known(workshop, name)[1]
             ended = workshop.run(fsad, *arguments, kill_after=moment)
         else:
-            ended = workshop.run(hooked, inner, int(at), folder / "count", fsad, *arguments)
+            number, most = (int(text) for text in at.split(" of "))
+            event = round(1 + (number - 1) * (_known(workshop, name)[0] - 1) / max(1, most - 1))
+            ended = workshop.run(hooked, inner, event, folder / "count", fsad, *arguments)
         if ended.status not in (-signal.SIGKILL, 0):
             failures.append(f"{case} ended with {ended.status}: {ended.said}")
         try:
@@ -291,14 +297,14 @@ def _attempt(workshop, case):
         return Outcome({f"{name}: {state}": 1}, failures)
 
 
-_seconds = {}
+_counted = {}
 
 
-def _usual(workshop, name):
-    """Seconds that a verb takes."""
-    if name not in _seconds:
-        _seconds[name] = _events(workshop, name)[1]
-    return _seconds[name]
+def _known(workshop, name):
+    """At how many events a verb can be killed, and how many seconds it takes."""
+    if name not in _counted:
+        _counted[name] = _events(workshop, name)
+    return _counted[name]
 
 
 def _said(workshop, verb, folder):
