@@ -156,6 +156,8 @@ MENDED = (  # what the attacks found, and the test that keeps it mended
     ("an image that cannot be read stopped the check of an export", "test_export.py::test_images_to_check_on"),
     ("a script that got into the report would have run",
      "test_report.py::test_a_script_that_got_into_the_page_does_not_run"),
+    ("of two processes that save, one cleared the temporary folder that the other had made and not yet locked",
+     "test_files.py::test_a_part_that_another_process_cleared_before_it_was_locked_is_made_again"),
     ("masked arrays were scored without their mask", "test_inputs.py::test_arrays"),
 )  # fmt: skip
 FOUND = "\n".join(
