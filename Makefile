@@ -2,12 +2,14 @@
 #   make reproduce-table1 ARGS="--data=/data/mvtec/leather --draws=5"
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+# Continuous integration installs what LOCK=requirements-ci.txt names, by hash; `make lock` makes the file anew.
+LOCK ?=
 BIN = $(VENV)/bin
 ENV = $(VENV)/.installed
 
 .PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 reproduce-table8 reproduce-table9 reproduce-table10 \
 	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones bench \
-	notebooks readme docs test walkthroughs lint clean
+	notebooks readme docs test walkthroughs torture audit lock lint clean
 
 help:
 	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   tables of Senarathna and Wijesinghe (2025)"
@@ -20,6 +22,8 @@ help:
 	@echo "make readme                runs the commands and examples of README.md"
 	@echo "make docs                  the documentation site, into docs/site"
 	@echo "make test | walkthroughs   the tests; the slow ones: README, notebook, runtimes, tables"
+	@echo "make torture               attacks of all kinds, an hour; ARGS=--quick takes a minute"
+	@echo "make audit | lock          known holes in what is installed, by pip-audit; the versions that CI installs, anew"
 	@echo "make lint | clean          ruff and import contracts; remove the environment and cached runs"
 	@echo 'Options: ARGS="--help" lists them.'
 
@@ -27,6 +31,7 @@ $(ENV): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Expected Python 3.11 or newer. Received: {v[0]}.{v[1]}")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(if $(LOCK),$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK))
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
@@ -68,6 +73,24 @@ test: $(ENV)
 
 walkthroughs: $(ENV)
 	$(BIN)/python -m pytest -n 2 --slow -m slow $(ARGS)
+
+torture: $(ENV)
+	$(BIN)/python -m experiments.torture $(ARGS)
+
+# Tools in an environment of their own: they take other versions of what is installed.
+$(VENV)/tools: $(ENV)
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet 'pip-audit>=2.9' 'uv>=0.5'
+
+audit: $(VENV)/tools
+	$(VENV)/tools/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		--skip-editable --strict --progress-spinner off $(ARGS)
+
+# uv does not look at which Python a version is too old for: backports-strenum 1.3 is for those before 3.11.
+lock: $(VENV)/tools
+	echo 'backports-strenum<1.3' | $(VENV)/tools/bin/uv pip compile setup.cfg --constraint /dev/stdin --extra dev \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --quiet --upgrade --output-file requirements-ci.txt
 
 lint: $(ENV)
 	$(BIN)/ruff check .

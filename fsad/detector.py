@@ -195,7 +195,7 @@ def load(folder) -> Detector:
             settings = {**own.revived(note["settings"]), "weights": "none"}
             model = recipes.RECIPES[note["recipe"]["name"]](**settings).model
             model.set_weights(weights)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise storage.DetectorError(folder, f"cannot be built ({type(error).__name__}: {error})") from error
         return model
 
@@ -204,6 +204,6 @@ def load(folder) -> Detector:
         detector = Detector(recipe["name"], **recipe["options"], **recipe["settings"])
         detector.fitted = Fitted.unpack(Network(build, weights), graph, arrays, note)
         detector.folder = Path(folder)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise storage.DetectorError(folder, f"detector.json is damaged ({type(error).__name__}: {error})") from error
     return detector

@@ -45,13 +45,13 @@ def atomic_file(path, mode="wb", keep=False):
     if path.parent not in _cleared:  # once: a folder may get thousands of files
         _clear(path)
         _cleared.add(path.parent)
-    part = _beside(path)
     # By a name that nobody can foresee, and that must not be there: a link put in its place is not followed.
-    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    part, handle = _made(path, lambda part: os.open(part, flags, 0o666))
     held = None
     try:
         with open(handle, mode, **text) as file:
-            if _lock(handle) and hasattr(os, "O_DIRECTORY"):  # not on Windows, which renames no open file
+            if hasattr(os, "O_DIRECTORY"):  # not on Windows, which renames no open file
                 held = os.dup(handle)  # shares the lock, until the file is in its place
             yield file
             file.flush()
@@ -97,13 +97,9 @@ def atomic_folder(folder, what, mark):
         _clear(folder)
     check_replaceable(folder, what, mark)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = _beside(folder)
-    part.mkdir()
-    handle = os.open(part, os.O_RDONLY) if hasattr(os, "O_DIRECTORY") else None
+    part, handle = _made(folder, _made_folder)
     old = part.with_name(part.name + OLD)
     try:
-        if handle is not None:
-            _lock(handle)
         yield part
         for path in sorted(part.rglob("*"), reverse=True):
             _sync(path)
@@ -127,35 +123,62 @@ def _beside(path):
     return path.with_name(f".{path.name[:100]}-{secrets.token_hex(6)}{PART}")
 
 
+def _made(path, make):
+    """``(part, handle)``: a temporary file or folder beside a path, made, open and locked. Another process that clears
+    may come between the two; then it is made again."""
+    while True:
+        part = _beside(path)
+        try:
+            handle = make(part)
+        except FileNotFoundError:  # cleared before it was open
+            if not part.parent.is_dir():
+                raise
+            continue
+        if handle is None or (lock(handle) and part.exists()):
+            return part, handle
+        os.close(handle)
+
+
+def _made_folder(part):
+    part.mkdir()
+    return os.open(part, os.O_RDONLY) if hasattr(os, "O_DIRECTORY") else None
+
+
 def _clear(path):
     """Removes what killed runs left beside a path that they wrote; a folder that one of them put aside comes back."""
     name = re.compile(rf"\.{re.escape(path.name[:100])}-[0-9a-f]{{12}}{re.escape(PART)}({OLD})?")
     for left in [entry for entry in os.scandir(path.parent) if name.fullmatch(entry.name)]:
-        if left.is_symlink() or not _is_left(left.path.removesuffix(OLD)):
+        if left.is_symlink():
             continue
-        if left.name.endswith(OLD) and not path.exists():
-            os.rename(left.path, path)
-        elif left.is_dir():
-            shutil.rmtree(left.path, ignore_errors=True)
-        else:
-            Path(left.path).unlink(missing_ok=True)
+        with _claimed(left.path.removesuffix(OLD)) as claimed:  # held until it is gone
+            if not claimed:
+                continue
+            if left.name.endswith(OLD) and not path.exists():
+                os.rename(left.path, path)
+            elif left.is_dir():
+                shutil.rmtree(left.path, ignore_errors=True)
+            else:
+                Path(left.path).unlink(missing_ok=True)
 
 
-def _is_left(path):
-    """Whether no running process holds the lock of a temporary file or folder."""
+@contextlib.contextmanager
+def _claimed(path):
+    """Whether no running process holds the lock of a temporary file or folder; this one does, within the block."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except FileNotFoundError:
-        return True
+        yield True
+        return
     except OSError:
-        return False
+        yield False
+        return
     try:
-        return _lock(handle)
+        yield lock(handle)
     finally:
         os.close(handle)
 
 
-def _lock(handle):
+def lock(handle):
     """Locks an open file or folder until it is closed, by its process's end at the latest; False if another one has.
     True where locks cannot be had, as on Windows: there nothing is cleared while it is open."""
     try:

@@ -152,7 +152,7 @@ class Fitted:
 
     def pack(self):
         """``(arrays, note)``: the arrays, and the rest as JSON values; model and graph are saved on their own."""
-        own = {field.name for field in dataclasses.fields(self)} - {"network", "graph"}
+        own = [field.name for field in dataclasses.fields(self) if field.name not in ("network", "graph")]
         values = {name: getattr(self, name) for name in own}
         arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
         arrays["signatures"] = arrays["signatures"].astype(np.float16)  # a third of the folder otherwise
@@ -179,6 +179,11 @@ class Fitted:
             *limits["defective"],
             *(values["map_range"] or ()),
         ]
+        count, images = sum(map(_is_reference, note["training"])), arrays["images"]
+        if not count or not len(arrays["references"]) or len(arrays["references"]) % count:
+            raise ValueError(f"expected embeddings of {count} references. Received: {len(arrays['references'])}")
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(f"expected images, uint8 (s, height, width, 3). Received: {images.dtype} {images.shape}")
         if not np.isfinite(np.array(numbers, float)).all() or not np.isfinite(arrays["references"]).all():
             raise ValueError("expected finite numbers. Received: NaN or infinity")
         arrays = {**arrays, "signatures": arrays["signatures"].astype(np.float32)}

@@ -1,6 +1,7 @@
 """Any image file -> RGB. The only reader of pixels, and the only place that knows a file can be bad.
 
-Decoding is Pillow's, which refuses truncated files where other decoders fill the rest with gray.
+Decoding is Pillow's, which refuses truncated files where other decoders fill the rest with gray; what it lets pass of
+damage inside a file, `fsad.damage` finds.
 """
 
 import io
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fsad import damage
 from fsad.files import FsadError, atomic_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -23,6 +25,7 @@ MIN_SIDE = 8
 # Pillow warns of sizes that are refused here anyway.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
+_TURN = 0x0112  # EXIF's number of how a camera was held
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
 
@@ -45,8 +48,9 @@ def read_image(path):
         uint8 RGB, shape ``(height, width, 3)``, values in [0, 255].
 
     Raises:
-        ImageError: missing, unreadable, empty, truncated, not an image, over `MAX_PIXELS` pixels,
-            under `MIN_SIDE` pixels per side, or floating-point or 32-bit pixels.
+        ImageError: missing, unreadable, empty, truncated, damaged inside as far as that can be known (`fsad.damage`),
+            not an image, over `MAX_PIXELS` pixels, under `MIN_SIDE` pixels per side, or floating-point or 32-bit
+            pixels.
     """
     return _decode(path, _rgb)
 
@@ -70,8 +74,10 @@ def pixels_of(data):
 def size_of(path):
     """``(width, height)`` of an image as `read_image` gives it, from its header alone; None if that is unreadable."""
     try:
+        if not Path(path).is_file():  # a pipe that nobody writes to would be waited for
+            return None
         with Image.open(path, formats=_FORMATS) as opened:
-            turned = opened.getexif().get(0x0112, 1) > 4
+            turned = opened.getexif().get(_TURN, 1) > 4
             return opened.size[::-1] if turned else opened.size
     except Exception:  # whoever reads it says what is wrong
         return None
@@ -90,9 +96,13 @@ def read_mask(path):
 def _rgb(path, decoded):
     if decoded.mode in ("I", "F"):
         raise ImageError(path, f"expected 8 or 16 bits per channel. Received: 32 bits (mode {decoded.mode})")
-    if decoded.format == "TIFF" and decoded.tag_v2.get(0x0112, 1) > 4 and decoded.info.get("compression") == "raw":
+    if decoded.format == "TIFF" and decoded.tag_v2.get(_TURN, 1) > 4 and decoded.info.get("compression") == "raw":
         # Pillow decodes these at the size they will have once turned, which garbles them.
         raise ImageError(path, "an uncompressed TIFF that is stored turned; save it upright or compressed")
+    pixels = damage.checked(decoded)
+    if pixels is not None:
+        turn, decoded = decoded.getexif().get(_TURN, 1), Image.fromarray(pixels)
+        decoded.getexif()[_TURN] = turn
     decoded.load()
     ImageOps.exif_transpose(decoded, in_place=True)
     if decoded.mode.startswith("I;16"):
@@ -111,6 +121,8 @@ def _decode(path, use):
             raise ImageError(path, "a link to a file that does not exist" if path.is_symlink() else "no such file")
         if path.is_dir():
             raise ImageError(path, "expected an image file. Received: a folder")
+        if not path.is_file():
+            raise ImageError(path, "expected an image file. Received: a pipe, a socket or a device")
         if path.stat().st_size == 0:
             raise _empty(path)
     except ImageError:

@@ -3,7 +3,8 @@
 It holds ``weights.npz`` and ``references.npz``, arrays without pickles, ``detector.json``, which names the others
 with their SHA-256, and, where it could be written, ``scorer.onnx``, by which images are scored without TensorFlow. The
 hashes find damage, not malice. Nothing in the folder can run code, since nothing in it is a program: the network is
-built anew by the recipe and its settings, and takes the arrays as its weights; the graph has arithmetic only.
+built anew by the recipe and its settings, and takes the arrays as its weights; the graph has arithmetic only
+(`fsad.graph_file`).
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+from fsad import graph_file
 from fsad.files import FsadError, atomic_folder, check_replaceable, sha256
 
 FORMAT = 5
@@ -156,6 +158,8 @@ def _load(folder):
     try:
         weights, arrays = (_arrays(folder / name) for name in FILES)
         graph = (folder / GRAPH).read_bytes() if GRAPH in note["files"] else None
+        if graph is not None:
+            graph_file.check(graph)
     except Exception as error:  # numpy raises what it likes
         raise DetectorError(folder, f"cannot be loaded ({type(error).__name__}: {error})") from error
     return [weights[key] for key in sorted(weights)], arrays, note, graph

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from fsad.files import FsadError
+from fsad.files import FsadError, atomic_file, lock
 from fsad.images import SUFFIXES
 
 SETTLED = 1.0  # seconds
@@ -22,6 +22,10 @@ TIMEOUT, LONGEST_WAIT = 10, 60  # seconds of a delivery, and between two
 
 class DeliveryError(FsadError, OSError):
     """A web address that took no row, for now."""
+
+
+class BusyError(FsadError, OSError):
+    """A file of results that another process writes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +45,27 @@ class Folder:
         results: the file of results (JSON lines), which says what is done.
         leave_out: names of folders at its top that are not looked into.
         clock: seconds, for tests.
+
+    Raises:
+        BusyError: another process writes that file.
     """
 
     def __init__(self, path, results, leave_out=(), clock=time.monotonic):
         self.path, self.results, self.leave_out, self.clock = Path(path), Path(results), set(leave_out), clock
+        self.results.parent.mkdir(parents=True, exist_ok=True)
+        # Locked until it is closed, by a kill at the latest.
+        self._file = open(self.results, "a", encoding="utf-8")  # noqa: SIM115
+        if not lock(self._file.fileno()):
+            raise BusyError(
+                f"{results}: expected a file that no other run of fsad watch writes. Received: one that another does"
+            )
         # Of 50,000 files a few megabytes, since no more is kept of a row than its file and verdict.
         self.done = {mark: _short(row) for row in rows(self.results) if (mark := mark_of(row))}
         self._waiting = {}  # marks -> since when they stand still
+
+    def close(self):
+        """Lets another run write the results."""
+        self._file.close()
 
     def ready(self):
         """Marks of the files that are complete and not done, the oldest first."""
@@ -69,11 +87,9 @@ class Folder:
     def finish(self, mark, row):
         """Notes a file as done; its row keeps the mark."""
         row = {**row, "size": mark.size, "time": mark.time, "file": mark.name}
-        self.results.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.results, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self.done[mark] = _short(row)
         self._waiting.pop(mark, None)
         return row
@@ -157,9 +173,8 @@ class Webhook:
                     self._next, self._wait = self.clock() + self._wait, min(LONGEST_WAIT, 2 * self._wait)
                     raise DeliveryError(f"{self.address}: {error}; tried again in {self._wait // 2} s") from error
                 self._wait, sent = 1, sent + 1
-                part = self.place.with_name(self.place.name + ".part")
-                part.write_text(str(file.tell()))
-                os.replace(part, self.place)
+                with atomic_file(self.place, "w") as place:
+                    place.write(str(file.tell()))
         return sent
 
     def _post(self, line):

@@ -169,3 +169,15 @@ def test_refuses_unknown_names_and_use_before_fit():
         fsad.Detector().score("x.png")
     with pytest.raises(ValueError, match="max_references >= 1"):
         fsad.Detector(max_references=0)
+
+
+def test_a_detector_of_the_same_images_and_seed_is_the_same_but_for_the_time(saved, parts, tmp_path):
+    again = fsad.Detector(backbone="filter_bank", side=96, smoothing=0)
+    again.fit(parts / "train" / "good", str(parts / "test" / "*" / "000.png"), progress=False).save(tmp_path / "again")
+    for name in ("weights.npz", "references.npz", "scorer.onnx"):
+        assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+    first, second = (
+        [line for line in (folder / "detector.json").read_text().splitlines() if '"written"' not in line]
+        for folder in (saved, tmp_path / "again")
+    )
+    assert first[:-2] == second[:-2] and first[-2].startswith(' "sha256"')  # of what has the time in it

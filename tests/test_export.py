@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import fsad
 from fsad import export, metrics
+from fsad.export import runtime
 from fsad.images import read_images
 
 
@@ -21,13 +23,30 @@ def test_scores_as_the_detector_does(exported, format):
     assert path.exists() and (format != "openvino" or path.with_suffix(".bin").exists())
 
 
-def test_images_to_check_on(fitted, parts, monkeypatch):
+def test_images_to_check_on(fitted, parts, monkeypatch, tmp_path):
     what, images = export.images_of(fitted, parts / "test" / "hole")
     assert what == "given images" and images.shape == (2, 96, 96, 3)
     what, images = export.images_of(fitted)  # held by the detector, wherever the files are
     assert what == "training images" and np.array_equal(images, fitted.fitted.images)
+    (tmp_path / "damaged.png").write_bytes(b"no image")
+    what, images = export.images_of(fitted, [tmp_path / "damaged.png", parts / "test" / "hole"])
+    assert (
+        what.startswith(f"given images (1 left out, first {tmp_path / 'damaged.png'}: not a PNG") and len(images) == 2
+    )
+    with pytest.raises(ValueError, match="none that can be read"):
+        export.images_of(fitted, tmp_path / "damaged.png")
     monkeypatch.setattr(export, "MAX_IMAGES", 5)
     assert len(export.images_of(fitted)[1]) == 5
+
+
+def test_damaged_changed_and_missing_training_files_do_not_matter(saved, parts, tmp_path):
+    """The detector was fitted to other files of these names."""
+    text = (saved / "detector.json").read_text()
+    assert str(parts) in text
+    detector = fsad.load(saved)
+    for record in detector.fitted.training:
+        record["name"] = str(tmp_path / "none.png")
+    assert runtime.choose(detector, ["onnx"]).name == "onnx"
 
 
 @pytest.mark.slow
@@ -97,6 +116,26 @@ def test_an_export_that_scores_otherwise_is_refused_and_the_earlier_one_stays(fi
     assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
 
 
+def test_int8_is_calibrated_on_training_images_and_checked_on_the_given(fitted, parts, tmp_path, monkeypatch):
+    """Of two images one may not change its verdict; nothing was calibrated on them."""
+    calibrated, by = [], fitted.threshold.value - 100
+    writer = importlib.import_module("fsad.export.litert")
+
+    def shifted(detector, path, representative):
+        calibrated.append(representative)
+        path.touch()
+        return lambda images: detector.compare(images).score.numpy() + by
+
+    monkeypatch.setattr(writer, "write", shifted)
+    expected = sum(p.verdict == "defective" for p in fitted.inspect(parts / "test" / "hole"))
+    with pytest.raises(export.ExportError, match=f"at most 10% of the verdicts. Received: {expected} of 2 on given"):
+        export.export(fitted, "litert", tmp_path / "m.tflite", parts / "test" / "hole", int8=True)
+    assert np.array_equal(calibrated[0], fitted.fitted.images) and not list(tmp_path.iterdir())
+    by = 1e-3
+    result = export.export(fitted, "litert", tmp_path / "m.tflite", int8=True)
+    assert result["checked_on"] == "training images, which it was calibrated on" and (tmp_path / "m.tflite").exists()
+
+
 def test_refuses_unknown_formats_and_says_what_is_missing(fitted, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="Expected a format among saved_model, onnx"):
         export.export(fitted, "pickle", tmp_path / "m")
@@ -110,3 +149,31 @@ def test_a_graph_that_cannot_be_made_costs_nothing_but_itself(fitted, tmp_path, 
     folder = fitted.save(tmp_path / "detector")
     assert sorted(p.name for p in folder.iterdir()) == ["detector.json", "references.npz", "weights.npz"]
     assert "scoring needs TensorFlow (ZeroDivisionError" in caplog.text
+
+
+def test_the_order_and_names_of_a_graph_are_its_own():
+    """The same arithmetic, as a converter that goes through sets may write it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    from fsad.export import onnx
+
+    def model(names, order):
+        x, y, one, two, size = names
+        nodes = [
+            helper.make_node("Add", ["images", one], [x], name=f"{x}_node"),
+            helper.make_node("Mul", ["images", two], [y], name=f"{y}_node"),
+            helper.make_node("Sub", [x, y], ["score"], name="last"),
+            helper.make_node("Neg", ["images"], ["nobody's"]),
+        ]
+        constants = [numpy_helper.from_array(np.float32([k]), name) for k, name in ((1, one), (2, two))]
+        ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [size]) for name in ("images", "score")]
+        graph = helper.make_graph([nodes[k] for k in order], x, ports[:1], ports[1:], constants[:: order[0] * 2 - 1])
+        return helper.make_model(graph)
+
+    first, second = (
+        onnx._in_order(model(*given))
+        for given in ((("a", "b", "c", "d", "n"), (0, 1, 2, 3)), (("q", "a", "s", "c", "m"), (1, 0, 3, 2)))
+    )
+    assert first.SerializeToString() == second.SerializeToString()
+    assert [node.op_type for node in first.graph.node] == ["Add", "Mul", "Sub"]
+    assert [constant.name for constant in first.graph.initializer] == ["constant_1", "constant_2"]

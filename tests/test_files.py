@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from fsad import files
 from fsad.files import atomic_file, atomic_folder, check_replaceable, sha256
 
 
@@ -200,3 +201,26 @@ def test_other_files_are_never_replaced(tmp_path):
         with pytest.raises(FileExistsError, match="Received: other files"):
             check_replaceable(tmp_path / name, "a note", "note.txt")
     assert (tmp_path / "thesis" / "chapter.txt").exists() and sorted(os.listdir(tmp_path)) == ["file", "thesis"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_part_that_another_process_cleared_before_it_was_locked_is_made_again(tmp_path, monkeypatch, kind):
+    locks, lock = [], files.lock
+
+    def cleared_first(handle):
+        locks.append(handle)
+        if len(locks) == 1:
+            for part in tmp_path.glob(".*.part"):
+                part.rmdir() if part.is_dir() else part.unlink()
+        return lock(handle)
+
+    monkeypatch.setattr(files, "lock", cleared_first)
+    if kind == "file":
+        with atomic_file(tmp_path / "a") as file:
+            file.write(b"whole")
+        assert (tmp_path / "a").read_bytes() == b"whole"
+    else:
+        with atomic_folder(tmp_path / "a", "a thing", "mark") as part:
+            (part / "mark").write_bytes(b"whole")
+        assert (tmp_path / "a" / "mark").read_bytes() == b"whole"
+    assert len(locks) == 2 and os.listdir(tmp_path) == ["a"]

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fsad.files import FsadError
-from fsad.images import ImageError, read_image, read_images, read_mask, resize, write_image
+from fsad.images import ImageError, read_image, read_images, read_mask, resize, size_of, write_image
 
 RED = (200, 30, 40)
 
@@ -182,3 +182,12 @@ def test_masks_of_one_and_of_255_read_alike(tmp_path, high):
     mask[2:4] = high
     write_image(tmp_path / "m.png", mask)
     assert (read_mask(tmp_path / "m.png") == (mask > 0)).all()
+
+
+def test_pipes_and_devices_are_refused_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "zero.png"):
+        with pytest.raises(ImageError, match="Received: a pipe, a socket or a device"):
+            read_image(tmp_path / name)
+        assert size_of(tmp_path / name) is None

@@ -210,6 +210,7 @@ def test_arrays():
     ("item", "message"),
     [
         (np.zeros((20, 20, 3)), "Expected a uint8"),
+        (np.ma.masked_array(np.zeros((20, 20, 3), np.uint8)), "without a mask"),
         (np.zeros((20, 20, 4), np.uint8), r"Received: \(20, 20, 4\)"),
         (np.zeros((2, 2, 3), np.uint8), "Expected RGB"),
         (7, "Received: int"),

@@ -1,5 +1,7 @@
 import base64
 import dataclasses
+import hashlib
+import html
 import json
 import re
 import shutil
@@ -33,7 +35,11 @@ def test_page_ranks_every_prediction_and_has_nothing_from_outside(fitted, parts,
     assert scores == sorted(scores, reverse=True) and len(items) == 21 and items[-1]["error"] == "no such file"
     assert sum(item.get("used", False) for item in items) == 7  # those the detector was fitted with
     assert not re.search(r'(?:src|href)="?(?:https?:)?//', page) and "line 3" in page
-    assert "default-src 'none'" in page
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="(.*?)"', page)[1])
+    assert policy.startswith("default-src 'none'") and "unsafe" not in policy and 'style="' not in page
+    for name in ("style", "script"):  # one of each, and no other may be there
+        text = re.search(rf"<{name}>(.*?)</{name}>", page, re.S)[1]
+        assert f"{name}-src 'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
     jpeg = base64.b64decode(items[0]["image"].split(",")[1])
     assert jpeg[:2] == b"\xff\xd8"
 
@@ -44,6 +50,16 @@ def test_names_are_escaped(fitted, tmp_path, rng):
     report.write(tmp_path / "r.html", fitted, [prediction], 1, title=NASTY)
     page = (tmp_path / "r.html").read_text()
     assert "<img src=x" not in page and data(tmp_path / "r.html")["items"][0]["name"] == NASTY
+
+
+def test_a_script_that_got_into_the_page_does_not_run(fitted, parts, tmp_path, browser):
+    write(fitted, parts / "test" / "hole", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    intruders = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
+    (tmp_path / "r.html").write_text(page.replace("<main>", f"<main>{intruders}"))
+    browser.get((tmp_path / "r.html").as_uri())
+    assert "fsad report" in browser.title
+    assert len([entry for entry in browser.get_log("browser") if "Content Security Policy" in entry["message"]]) >= 2
 
 
 def opened(browser, path):

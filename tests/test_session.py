@@ -5,30 +5,47 @@ from fsad.export import session
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+MEAN = onnx.helper.make_node("ReduceMean", ["images"], ["score"], axes=[1, 2, 3], keepdims=0)
 
 
-@pytest.fixture
-def graph():
-    """The bytes of a graph whose score is the mean of an image."""
-    kinds = onnx.TensorProto
-    nodes = [
-        onnx.helper.make_node("Cast", ["images"], ["numbers"], to=kinds.FLOAT),
-        onnx.helper.make_node("ReduceMean", ["numbers"], ["score"], axes=[1, 2, 3], keepdims=0),
-    ]
-    images = onnx.helper.make_tensor_value_info("images", kinds.UINT8, ["n", 4, 6, 3])
-    score = onnx.helper.make_tensor_value_info("score", kinds.FLOAT, ["n"])
-    body = onnx.helper.make_graph(nodes, "mean", [images], [score])
-    opset = [onnx.helper.make_opsetid("", 17)]
-    return onnx.helper.make_model(body, opset_imports=opset, ir_version=8).SerializeToString()
+def graph(nodes, inputs=("images",)):
+    """The bytes of a graph of images of 2 x 2 pixels, one channel."""
+    make, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    ports, results = [make(name, kind, ["n", 2, 2, 1]) for name in inputs], [make("score", kind, None)]
+    body = onnx.helper.make_graph(nodes, "g", ports, results)
+    return onnx.helper.make_model(
+        body, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
 
 
 @pytest.mark.parametrize("count", [1, 2, 9])
-def test_outputs_are_in_the_order_of_the_images(graph, count):
-    images = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 6, 3), np.uint8)
-    assert session.of(graph)(images)["score"].tolist() == list(range(count))
+def test_outputs_are_in_the_order_of_the_images(count):
+    images = np.arange(count, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 2, 1), np.float32)
+    assert session.of(graph([MEAN]))(images)["score"].tolist() == list(range(count))
 
 
-def test_large_images_are_taken_one_after_the_other(graph, monkeypatch):
-    monkeypatch.setattr("fsad.images.MAX_BATCH", 4 * 6)
+def test_large_images_are_taken_one_after_the_other(monkeypatch):
+    monkeypatch.setattr("fsad.images.MAX_BATCH", 2 * 2)
     monkeypatch.setattr(session, "ThreadPoolExecutor", None)
-    assert session.of(graph)(np.full((3, 4, 6, 3), 5, np.uint8))["score"].tolist() == [5, 5, 5]
+    assert session.of(graph([MEAN]))(np.full((3, 2, 2, 1), 5, np.float32))["score"].tolist() == [5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        graph([onnx.helper.make_node("System", ["images"], ["score"])]),
+        graph([onnx.helper.make_node("Add", ["a", "b"], ["score"])], "ab"),
+    ],
+)
+def test_what_is_no_graph_of_images_is_an_error(data):
+    with pytest.raises(session.GraphError, match="Expected a graph that scores images"):
+        session.of(data)
+
+
+def test_images_of_another_size_and_scores_of_another_shape_are_errors():
+    scorer = session.of(graph([onnx.helper.make_node("Identity", ["images"], ["score"])]))
+    with pytest.raises(session.GraphError, match=r"a score for each of 1 images. Received: \{'score': \(1, 2, 2, 1\)"):
+        scorer(np.zeros((1, 2, 2, 1), np.float32))
+    with pytest.raises(session.GraphError, match="graph that scores"):
+        scorer(np.zeros((1, 3, 2, 1), np.float32))

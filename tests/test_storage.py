@@ -180,3 +180,31 @@ def test_replaces_a_detector_and_nothing_else(fitted, folder, tmp_path):
     with pytest.raises(FileExistsError, match="other files"):
         fitted.save(tmp_path / "other")
     assert (tmp_path / "other" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda note: note["threshold"].update(value=10**400),
+        lambda note: note.update(training=[]),
+        lambda note: note.update(training="abc"),
+        lambda note: note["training"].pop(),
+    ],
+)
+def test_notes_that_do_not_fit_their_arrays_are_refused(folder, change):
+    note = json.loads((folder / "detector.json").read_text())
+    note["training"].sort(key=lambda record: record["reference"] is not None)
+    change(note)
+    edit(folder, **note)
+    with pytest.raises(storage.DetectorError, match="damaged"):
+        fsad.load(folder)
+
+
+def test_arrays_that_are_no_images_and_no_references_are_refused(folder):
+    with np.load(folder / "references.npz") as file:
+        arrays = dict(file)
+    for change in ({"images": arrays["images"].astype(float)}, {"references": arrays["references"][:0]}):
+        np.savez(folder / "references.npz", **{**arrays, **change})
+        edit(folder)
+        with pytest.raises(storage.DetectorError, match="Received"):
+            fsad.load(folder)

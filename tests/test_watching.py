@@ -38,6 +38,13 @@ def test_a_file_is_ready_once_it_stands_still(folder):
     assert names(folder) == ["a.png"]
 
 
+def test_a_second_run_is_refused_while_the_first_one_is_there(folder):
+    with pytest.raises(watching.BusyError, match="no other run of fsad watch writes"):
+        watching.Folder(folder.path, folder.results)
+    folder.close()
+    watching.Folder(folder.path, folder.results).close()
+
+
 def test_a_run_goes_on_where_it_stopped(folder, tmp_path):
     for name in ("a.png", "b.png"):
         (folder.path / name).write_bytes(b"12")
@@ -47,6 +54,7 @@ def test_a_run_goes_on_where_it_stopped(folder, tmp_path):
     folder.finish(first, {"verdict": "defective"})
     with open(folder.results, "a") as file:
         file.write('{"file": "b.p')  # killed here
+    folder.close()
     again = watching.Folder(folder.path, folder.results, clock=folder.clock)
     again.ready()
     folder.clock.now = 4

@@ -16,7 +16,10 @@ def add_arguments(parser):
         "--out", required=True, metavar="PATH", help="folder (saved_model) or file (.onnx, .xml, .tflite) to write"
     )
     parser.add_argument(
-        "--images", action="append", metavar="PATH", help="images to check on; the training images if not given"
+        "--images",
+        action="append",
+        metavar="PATH",
+        help="images to check on, of parts that int8 is not calibrated on; the training images if not given",
     )
     parser.add_argument("--int8", action="store_true", help="for litert: 8-bit weights and activations")
     shared.add_old_name(parser, "--pictures", "images", action="append")
@@ -39,6 +42,8 @@ def run(options):
         f"Written: {result['path']}\nChecked on {result['images']} {result['checked_on']}: scores differ by at most "
         f"{result['largest_difference']:.2g}; verdicts changed: {result['verdicts_changed']}"
     )
+    if options.int8 and samples is None:
+        print("Note: give --images of other parts to count changed verdicts on images that int8 was not calibrated on.")
     if detector.fitted.reference is not None:
         print("Note: the export takes images as they lie. Align them before, or expect higher scores.")
     return 0

@@ -16,11 +16,11 @@ import numpy as np
 
 from fsad import inputs
 from fsad.files import FsadError, check_replaceable
-from fsad.images import resize
 
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3  # largest difference of a score that passes
+MAX_CHANGED = 0.1  # largest part of the verdicts that int8 may change
 MAX_IMAGES = 200  # an export is checked on
 KIND = ("a SavedModel", "saved_model.pb")  # which folder may be replaced by one
 FORMATS = ("saved_model", "onnx", "openvino", "litert")
@@ -37,10 +37,9 @@ def export(detector, format, path, given=None, int8=False):
         detector: a fitted `fsad.Detector`.
         format: one of `FORMATS`.
         path: a folder for ``saved_model``, else a file: ``.onnx``, ``.xml`` (with a ``.bin`` beside it), ``.tflite``.
-        given: images to calibrate and check on (`fsad.inputs.find`); the training images that the detector holds if
-            None.
-        int8: for ``litert``: 8-bit weights and activations, calibrated on the images. Its scores differ
-            by design; the difference is reported, not refused.
+        given: images to check on (`fsad.inputs.find`); the training images that the detector holds if None.
+        int8: for ``litert``: 8-bit weights and activations, calibrated on the training images, so that given ones are
+            held out. Its scores differ by design: it is refused if more than `MAX_CHANGED` of the verdicts change.
 
     Returns:
         A dict: ``path``; ``checked_on``, what was compared, and ``images``, how many; ``largest_difference`` of
@@ -52,6 +51,7 @@ def export(detector, format, path, given=None, int8=False):
     if detector.fitted.reference is not None:
         log.warning("Exports take images as they lie: align them before (fsad.alignment), or expect higher scores.")
     what, checked = images_of(detector, given)
+    what += ", which it was calibrated on" if int8 and given is None else ""
     path = Path(path)
     if format == "saved_model":
         check_replaceable(path, *KIND)
@@ -60,8 +60,13 @@ def export(detector, format, path, given=None, int8=False):
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}-", dir=path.parent) as folder:
         part = Path(folder) / path.name
-        score = write(detector, format, part, checked, int8)
+        score = write(detector, format, part, int8=int8)
         difference, changed = _compared(detector, score, checked)
+        if int8 and changed > MAX_CHANGED * len(checked):
+            raise ExportError(
+                f"{path}: expected int8 to change at most {MAX_CHANGED:.0%} of the verdicts. Received: {changed} of "
+                f"{len(checked)} on {what}. Nothing was written."
+            )
         if not int8 and not difference <= TOLERANCE:
             raise ExportError(
                 f"{path}: expected scores within {TOLERANCE:g} of the detector's on {len(checked)} images. "
@@ -106,10 +111,20 @@ def _writer(format):
 
 
 def images_of(detector, given=None):
-    """``(what, uint8 (n, height, width, 3))`` to check on, at most `MAX_IMAGES`; ``given`` as in `export`."""
+    """``(what, uint8 (n, height, width, 3))`` to check on, at most `MAX_IMAGES`; ``given`` as in `export`.
+
+    The detector's own are in its folder, whatever became of their files. Of the given ones those that cannot be read
+    are left out, and ``what`` says so; raises ValueError if none can.
+    """
     samples = None if given is None else inputs.find(given)
     count = len(detector.fitted.images if samples is None else samples)
     rows = np.unique(np.linspace(0, count - 1, min(count, MAX_IMAGES)).astype(int))
     if samples is None:
         return "training images", detector.fitted.images[rows]
-    return "given images", np.stack([resize(samples[k].read(), detector.size) for k in rows])
+    readings = list(inputs.read_ahead([samples[k] for k in rows], detector.size))
+    readable = [reading.resized for reading in readings if not reading.error]
+    errors = [f"{reading.sample.name}: {reading.error}" for reading in readings if reading.error]
+    if not readable:
+        raise ValueError(f"Expected images to check on. Received: none that can be read ({'; '.join(errors[:3])})")
+    what = f"given images ({len(errors)} left out, first {errors[0]})" if errors else "given images"
+    return what, np.stack(readable)

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from fsad import export
+from fsad import export, graph_file
 from fsad.export import session
 from fsad.files import atomic_file, move_file
 
@@ -49,7 +49,62 @@ def converted(function):
             del os.environ["TF2ONNX_CATCH_ERRORS"]
         else:
             os.environ["TF2ONNX_CATCH_ERRORS"] = before
-    return model.SerializeToString()
+    return _in_order(model).SerializeToString(deterministic=True)
+
+
+def _in_order(model):
+    """A model without graphs within its nodes, in the one order and with the names that follow from its outputs.
+
+    The converter goes through sets and counts names per process: a detector that is fitted again would have another
+    file, though the same arithmetic.
+    """
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    constants = {constant.name: constant for constant in graph.initializer}
+    names = {port.name: port.name for port in (*graph.input, *graph.output)}
+    nodes, used, waiting = [], [], [port.name for port in reversed(graph.output)]
+    done = set()
+    while waiting:  # depth first: a node comes after all that it takes
+        name = waiting[-1]
+        node = makers.get(name)
+        missing = [] if node is None else [given for given in node.input if given and given not in done]
+        if missing and name not in done:
+            waiting += reversed(missing)
+            continue
+        waiting.pop()
+        if name in done:
+            continue
+        if node is None:
+            done.add(name)
+            if name in constants:
+                used.append(constants[name])
+                names[name] = f"constant_{len(used)}"
+            continue
+        nodes.append(node)
+        for place, output in enumerate(node.output):
+            done.add(output)
+            names.setdefault(output, f"{node.op_type}_{len(nodes)}_{place}")
+    for number, node in enumerate(nodes, 1):
+        node.name = f"{node.op_type}_{number}"
+        for ports in (node.input, node.output):
+            ports[:] = [names[name] if name else "" for name in ports]
+        attributes = sorted(node.attribute, key=lambda attribute: attribute.name)
+        del node.attribute[:]
+        node.attribute.extend(attributes)
+    for constant in used:
+        constant.name = names[constant.name]
+    for values, kept in ((graph.node, nodes), (graph.initializer, used)):
+        kept = [type(value).FromString(value.SerializeToString()) for value in kept]
+        del values[:]
+        values.extend(kept)
+    del graph.value_info[:]
+    graph.name, graph.doc_string = "fsad", ""
+    sizes = {}
+    for port in (*graph.input, *graph.output):
+        for dim in port.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = sizes.setdefault(dim.dim_param, f"size_{len(sizes) + 1}")
+    return model
 
 
 def graph_of(detector):
@@ -61,6 +116,7 @@ def graph_of(detector):
     images = export.images_of(detector)[1][:CHECKED]
     try:  # converter and runtime raise what they like, and what was fitted must not be lost
         graph = converted(function)
+        graph_file.check(graph)
         scorer = session.of(graph)
         expected, received = np.asarray(function(images)["score"]), scorer(images)["score"]
     except Exception as error:

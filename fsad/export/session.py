@@ -7,7 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from fsad.files import FsadError
 from fsad.images import batch_for
+
+
+class GraphError(FsadError, RuntimeError):
+    """A saved graph that cannot be computed, or that gives no score for each image."""
 
 
 def of(graph):
@@ -16,6 +21,9 @@ def of(graph):
 
     One image is computed by all cores; of several each has a core of its own, which leaves none waiting for the others
     at the end of every layer (`experiments.benchmarks.pipeline`).
+
+    Raises:
+        GraphError: it is no graph that can be computed; so does the function.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         return None
@@ -42,9 +50,24 @@ class _Session:
         options.intra_op_num_threads = threads  # 0: one for each core
         # Threads that wait for work in a loop take the cores from those that read the next images.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self.names = [output.name for output in self.session.get_outputs()]
-        self.input = self.session.get_inputs()[0].name
+        try:
+            self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self.names = [output.name for output in self.session.get_outputs()]
+            (self.input,) = [port.name for port in self.session.get_inputs()]
+        except Exception as error:  # its errors have no class in common
+            raise _bad(error) from error
 
     def __call__(self, images):
-        return dict(zip(self.names, self.session.run(self.names, {self.input: images}), strict=True))
+        try:
+            outputs = dict(zip(self.names, self.session.run(self.names, {self.input: images}), strict=True))
+        except Exception as error:
+            raise _bad(error) from error
+        shapes = {name: value.shape for name, value in outputs.items()}
+        if shapes.get("score") != (len(images),):
+            raise GraphError(f"Expected a score for each of {len(images)} images. Received: {shapes}")
+        return outputs
+
+
+def _bad(error):
+    reason = (str(error) or type(error).__name__).strip().splitlines()[0][:200]
+    return GraphError(f"Expected a graph that scores images. Received: {reason}")

@@ -131,6 +131,8 @@ def with_groups(dataset, progress=None, trusted=False):
 
 
 def _arrays(array, number):
+    if isinstance(array, np.ma.MaskedArray):
+        raise ValueError("Expected an array without a mask (a region is confined by roi). Received: a masked array")
     if array.dtype != np.uint8:
         raise ValueError(f"Expected a uint8 image, values 0 to 255. Received: {array.dtype}")
     if array.ndim == 2:

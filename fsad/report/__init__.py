@@ -5,6 +5,7 @@ The page carries scores, not verdicts: the threshold can be moved in it, and eve
 
 import base64
 import datetime
+import hashlib
 import json
 import math
 import os
@@ -72,7 +73,11 @@ def write(path, detector, predictions, count, title="", threshold=None, monitor=
         "references": [_jpeg(image) for image in detector.fitted.thumbnails],
     }
     environment = jinja2.Environment(loader=jinja2.PackageLoader("fsad.report", ""), autoescape=True)
+    style, script = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     page = environment.get_template("page.html").render(
+        policy=policy(style, script, "img-src data:"),
+        style=style,
+        script=script,
         title=title,
         detector=detector,
         written=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
@@ -84,6 +89,13 @@ def write(path, detector, predictions, count, title="", threshold=None, monitor=
     with atomic_file(path) as file:
         file.write(page.encode("utf-8", errors="backslashreplace"))
     return bare
+
+
+def policy(style, script, *sources):
+    """A Content-Security-Policy by which a page has these two texts, its only ones, and what ``sources`` name."""
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    allowed = [f"{kind}-src 'sha256-{digest}'" for kind, digest in zip(("style", "script"), digests, strict=True)]
+    return "; ".join(["default-src 'none'", "base-uri 'none'", "form-action 'none'", *sources, *allowed])
 
 
 def _item(detector, prediction, side, page):

@@ -20,7 +20,7 @@ import prometheus_client as prometheus
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 import fsad
-from fsad import inputs
+from fsad import inputs, report
 from fsad.explain import overlay
 from fsad.files import FsadError
 from fsad.images import ImageError, decode_image, pixels_of, shrunk
@@ -33,11 +33,6 @@ MAX_IMAGES = 32  # of a request,
 MAX_PIXELS = 200_000_000  # and pixels of all: 600 MB
 OVERLAY = 1024  # pixels a side, at most, of the overlay's image
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'",
-    "Cache-Control": "no-cache",
-}
 
 
 def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=None, prepare=lambda d: d):
@@ -90,10 +85,13 @@ def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=No
 
     @service.get("/", include_in_schema=False)
     async def page():
-        folder = Path(__file__).parent
-        script = (folder / "page.js").read_text(encoding="utf-8")
-        text = (folder / "page.html").read_text(encoding="utf-8").replace("/* page.js */", script)
-        return HTMLResponse(text, headers=PAGE_HEADERS)
+        names = ("page.html", "page.css", "page.js")
+        text, style, script = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
+        allowed = report.policy(style, script, "img-src data: blob:", "connect-src 'self'", "frame-ancestors 'none'")
+        return HTMLResponse(
+            text.replace("/* page.css */", style).replace("/* page.js */", script),
+            headers={"Content-Security-Policy": allowed, "Cache-Control": "no-cache"},
+        )
 
     @service.get("/health")
     async def health() -> dict[str, str]:
