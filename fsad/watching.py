@@ -76,6 +76,11 @@ class Folder:
         self._waiting = found  # a file that grew, or went, has another mark or none
         return sorted((m for m, since in found.items() if now - since >= SETTLED), key=lambda m: (m.time, m.name))
 
+    @property
+    def waiting(self):
+        """Whether a file was there at the last look that is not done."""
+        return bool(self._waiting)
+
     def waited(self, mark):
         """Seconds that a file has stood still."""
         return self.clock() - self._waiting.get(mark, self.clock())

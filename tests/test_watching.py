@@ -34,8 +34,11 @@ def test_a_file_is_ready_once_it_stands_still(folder):
     assert names(folder) == []
     folder.clock.now = 1.8
     assert names(folder) == []
+    assert folder.waiting
     folder.clock.now = 2.0
     assert names(folder) == ["a.png"]
+    folder.finish(*folder.ready(), {"verdict": "good"})
+    assert names(folder) == [] and not folder.waiting
 
 
 def test_a_second_run_is_refused_while_the_first_one_is_there(folder):

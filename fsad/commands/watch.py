@@ -69,6 +69,8 @@ def run(options):
                     webhook.deliver()
                 except watching.DeliveryError as error:
                     print(error, file=sys.stderr)
+            if watched.waiting:  # to look at a large folder alone takes seconds
+                last = time.monotonic()
             if options.until_idle is not None and time.monotonic() - last > options.until_idle:
                 break
             time.sleep(options.every)
