@@ -65,6 +65,7 @@ def test_textures_do_not_lock(rng):
         alignment.fit(textures, np.ones(6, bool))
 
 
+@pytest.mark.slow
 def test_a_detector_aligns_and_says_where_in_the_file(rng, tmp_path):
     good = [moved(part(rng), *rng.uniform(-8, 8, 3))[0] for _ in range(10)]
     new = part(rng)

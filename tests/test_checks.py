@@ -47,6 +47,7 @@ def test_light_that_differs_between_folders_is_told(parts, tmp_path, offline):
     assert "check that both were photographed alike" in report.text() and not report.bad
 
 
+@pytest.mark.slow
 def test_items_may_be_good_and_defective_but_not_in_train_and_test(parts, tmp_path, offline):
     folder = tmp_path / "set"
     for k, path in enumerate(sorted((parts / "train" / "good").glob("*.png"))[:10]):
@@ -58,6 +59,7 @@ def test_items_may_be_good_and_defective_but_not_in_train_and_test(parts, tmp_pa
     assert not report.across_labels and not checks.check(folder, progress=False).bad
 
 
+@pytest.mark.slow
 def test_parts_known_by_name_may_look_alike(parts, tmp_path, offline):
     for folder in ("good", "defect"):
         for k in range(4):

@@ -93,6 +93,7 @@ def test_a_backbone_of_your_own(parts, tmp_path):
     assert np.allclose(loaded.traced()(some)["score"], loaded.scorer(some)["score"], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_recipe_that_trains_holds_images_out_for_its_threshold(parts, tiny_recipe, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, "tiny", lambda: tiny_recipe(epochs=2))
     monkeypatch.setattr("fsad.detector.RECIPES", tuple(recipes.RECIPES))

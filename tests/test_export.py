@@ -61,6 +61,7 @@ def test_int8_is_close(fitted, parts, tmp_path):
         export.export(fitted, "onnx", tmp_path / "m.onnx", int8=True)
 
 
+@pytest.mark.slow
 def test_saved_model_endpoints(fitted, parts, exported):
     loaded = tf.saved_model.load(exported("saved_model")[0])
     assert {"score", "score_encoded", "similarity", "serving_default"} <= set(loaded.signatures)

@@ -22,6 +22,7 @@ def hungry():
     return Work(lambda: bytearray(200_000_000))
 
 
+@pytest.mark.slow
 def test_implementations_take_turns_and_report():
     turns = []
     contenders = {

@@ -94,6 +94,7 @@ def test_takimoto_settings_that_are_refused(options, message):
         small(**options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["contrastive", "pair_balanced"])
 def test_takimoto_s_total_loss_is_that_of_output_1_plus_w_times_that_of_output_2(loss, rng):
     """Equation 3, recomputed from both embeddings of the one step there is, with weights that do not move."""
@@ -114,6 +115,7 @@ def test_takimoto_s_total_loss_is_that_of_output_1_plus_w_times_that_of_output_2
     assert total == pytest.approx(first + 1.5 * second, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batching", ["pairs", "images"])
 def test_takimoto_learns_from_margins_of_twice_the_median_distance_of_each_output(batching, rng):
     images, labels = rng.integers(90, 110, (12, 16, 16, 3)).astype(np.uint8), np.repeat([0, 1], 6)

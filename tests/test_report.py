@@ -154,6 +154,7 @@ def test_outlines_of_regions_and_of_known_defects(fitted, parts, tmp_path, brows
     assert len(browser.find_elements("css selector", "#gallery .known")) >= 2
 
 
+@pytest.mark.slow
 def test_two_thousand_images_do_not_freeze_it(fitted, parts, tmp_path, browser):
     (prediction,) = fitted.stream(parts / "test" / "hole" / "001.png", details=True)
     rng = np.random.default_rng(0)

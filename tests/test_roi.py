@@ -60,6 +60,7 @@ def test_only_what_is_inside_counts(rng):
     assert np.all(anomaly_map[:, 3:] == anomaly_map[:, :3].min())
 
 
+@pytest.mark.slow
 def test_a_detector_confined_to_a_half_is_saved_and_exported(parts, tmp_path):
     (tmp_path / "left.json").write_text('{"box": [0, 0, 48, 96]}')
     detector = fsad.Detector(backbone="filter_bank", side=96, roi=tmp_path / "left.json")

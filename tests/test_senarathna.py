@@ -53,6 +53,7 @@ def test_a_table_is_the_same_from_the_same_seed(tmp_path, small_cnn):
     assert written == {".md", ".json", "_confusion.png", "_roc.png"}
 
 
+@pytest.mark.slow
 def test_a_run_records_what_a_table_needs(tmp_path, small_cnn):
     losses = []
     record, arrays = run.train({**easy_set(tmp_path), **SMALL}, losses.append)

@@ -171,7 +171,7 @@ def until(browser, condition, seconds=60):
     raise AssertionError(f"not in {seconds} s: {condition}")
 
 
-@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("width", [pytest.param(1400, marks=pytest.mark.slow), 390])
 def test_the_page_scores_and_learns(browser, address, parts, width):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",

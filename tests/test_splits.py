@@ -90,6 +90,7 @@ def test_rejects_shots_that_the_data_set_cannot_supply(rng):
         splits.sample_shots(dataset([None] * 40, ["tile 7"] * 30), rng)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_two_exposures_of_one_tile_never_face_each_other(real, rng):
     tiles = with_groups(load(real("magnetic_tile")))

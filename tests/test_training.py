@@ -37,6 +37,7 @@ def test_learns_to_tell_spotted_from_plain(tiny_recipe, rng, frozen):
     assert frozen == all((a == b).all() for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.slow
 def test_one_seed_one_training(tiny_recipe):
     images, labels = shots(np.random.default_rng(9), 2)
 
@@ -49,6 +50,7 @@ def test_one_seed_one_training(tiny_recipe):
     assert all((a == b).all() for a, b in zip(weights, again, strict=True))
 
 
+@pytest.mark.slow
 def test_a_recipe_can_be_trained_twice(tiny_recipe, rng):
     """The optimiser of a recipe is copied, since one remembers the variables it was built for."""
     recipe = tiny_recipe(epochs=5)

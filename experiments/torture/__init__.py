@@ -6,6 +6,7 @@ own: a crash, a hang or a kill is an outcome like others.
 
 import contextlib
 import dataclasses
+import faulthandler
 import functools
 import importlib
 import os
@@ -116,6 +117,7 @@ class Workshop:
         try:
             os.dup2(log, 1)
             os.dup2(log, 2)
+            faulthandler.disable()  # a crash is an outcome
             # Anew: those of before remember whether they were files or pipes.
             sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
             status = function(*given)
