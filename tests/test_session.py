@@ -32,3 +32,14 @@ def test_large_images_are_taken_one_after_the_other(graph, monkeypatch):
     monkeypatch.setattr("fsad.images.MAX_BATCH", 4 * 6)
     monkeypatch.setattr(session, "ThreadPoolExecutor", None)
     assert session.of(graph)(np.full((3, 4, 6, 3), 5, np.uint8))["score"].tolist() == [5, 5, 5]
+
+
+def test_a_worker_keeps_to_the_cores_that_it_was_given(graph, monkeypatch):
+    """One core: one image after the other by one session, whatever the machine has."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    made, create = [], session._Session
+    monkeypatch.setattr(session, "_Session", lambda graph, threads: made.append(threads) or create(graph, threads))
+    assert session.of(graph)(np.full((9, 4, 6, 3), 5, np.uint8))["score"].tolist() == [5] * 9
+    assert made == [1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert session.cores() == 0
