@@ -14,6 +14,7 @@ import functools
 import logging
 import os
 import secrets
+import sys
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -143,8 +144,10 @@ def cluster(address, **options):
     local = address == "local"
     if local:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if "RAY_AUTH_MODE" not in os.environ:  # else Ray writes one into the home folder, and warns
-            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder
+            if "ray" not in sys.modules:  # which reads the mode once; `ray.init` turns it on otherwise, with a warning
+                os.environ["RAY_AUTH_MODE"] = "token"
     import ray
 
     if ray.is_initialized():
