@@ -153,6 +153,30 @@ def test_shards_are_written_as_parquet_and_as_json(tmp_path):
     assert [json.loads(line) for line in (tmp_path / "shard.jsonl").read_text().splitlines()] == rows
 
 
+def test_a_shard_whose_process_always_dies_is_given_up(saved, parts, tmp_path):
+    file = str(next((parts / "test" / "hole").glob("*.png")))
+    (shard,) = list_of([file], tmp_path / "out", 9).shards
+    actor = shards.Actor.__new__(shards.Actor)
+    actor.job = job_of(saved, tmp_path / "out")
+
+    class Died(BaseException):
+        """As a process dies: nothing is done after it."""
+
+    def die(name):
+        raise Died
+
+    actor.detector_of = die
+    for _ in range(shards.MAX_STARTS):
+        with pytest.raises(Died):
+            actor(shard._asdict())
+    with pytest.raises(RuntimeError, match="shard 0: the process that scored it died 5 times"):
+        actor(shard._asdict())
+    (marker,) = (tmp_path / "out").glob(shards.STARTS.format("*"))
+    marker.unlink()
+    actor.detector_of = shards.loader(actor.job)
+    assert actor(shard._asdict()) == {"images": 1, "errors": 0} and not marker.exists()
+
+
 def test_flags_of_one_process_and_of_ray_do_not_mix(saved, capsys):
     assert cli.main(["score", str(saved), "x.png", "--ray=local"]) == 2
     assert "Expected --out" in capsys.readouterr().err

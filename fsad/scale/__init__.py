@@ -15,7 +15,6 @@ import logging
 import os
 import secrets
 import sys
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,6 @@ from fsad.files import FsadError
 from fsad.scale import listing, shards
 
 SHARD_SIZE = 1000  # images: minutes of work for a core, which is what a killed actor loses at most
-RETRIES = 5  # of a shard whose actor died: an image that kills its process must not do so for ever
 MAX_BLOCKS = 10_000  # of Ray Data, each an object with its owner's bookkeeping
 STORE = 100_000_000  # bytes of Ray's object store on this machine, which holds shard numbers and counts only
 
@@ -93,6 +91,8 @@ def score(
         root=os.getcwd(),
     )
     listed = listing.make(images, output, shard_size, detector_column, functools.partial(shards.decides, job))
+    for marker in Path(output).glob(shards.STARTS.format("*")):  # of a run before
+        marker.unlink()
     missing = [shard for shard in listed.shards if not job.path(shard.number).is_file()]
     scored, errors = _run(job, missing, address, actors, progress) if missing else (0, 0)
     if failed := [shard.number for shard in missing if not job.path(shard.number).is_file()]:
@@ -117,16 +117,14 @@ def _run(job, missing, address, actors, progress):
         context = dataset.context
         context.enable_progress_bars = context.print_on_execution_start = False
         context.max_errored_blocks = -1  # the other shards go on; `score` names those that failed
-        with warnings.catch_warnings(action="ignore"):  # of Ray 2.64, which takes no retries; setup.cfg keeps us below
-            done = dataset.map(
-                shards.Actor,
-                fn_constructor_args=(job,),
-                # The pool grows to what the cluster has room for, and shrinks to one actor with the nodes it loses.
-                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
-                num_cpus=job.threads,
-                max_restarts=-1,
-                max_task_retries=RETRIES,
-            )
+        done = dataset.map(
+            shards.Actor,
+            fn_constructor_args=(job,),
+            # The pool grows to what the cluster has room for, and shrinks with the nodes it loses. Ray Data
+            # starts actors and tasks again without end, as it must: while a node is lost, attempts fail in seconds.
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
+            num_cpus=job.threads,
+        )
         scored = errors = 0
         with tqdm(total=sum(shard.rows for shard in missing), unit="image", disable=not progress) as bar:
             for row in done.iter_rows():

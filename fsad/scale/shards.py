@@ -15,6 +15,8 @@ from fsad.inputs import Sample
 FORMATS = ("parquet", "jsonl")
 CHUNK = 64  # rows with the bytes of images that are held at a time
 DETECTORS = 4  # that an actor holds at a time
+MAX_STARTS = 5  # of a shard: an image that kills its process must not do so for ever
+STARTS = ".shard-{}-starts"  # a file with a byte for each start of a shard that is not finished
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +101,14 @@ class Actor:
 
     def __call__(self, shard):
         """Scores and writes a shard, a dict of the fields of `fsad.scale.listing.Shard`."""
+        starts = Path(self.job.output, STARTS.format(f"{shard['number']:06d}"))
+        with open(starts, "ab") as file:
+            if file.tell() >= MAX_STARTS:
+                raise RuntimeError(f"shard {shard['number']}: the process that scored it died {MAX_STARTS} times")
+            file.write(b".")
         rows = score_rows(self.job, read(shard, self.job.detector_column), self.detector_of)
         write(self.job.path(shard["number"]), rows, self.job.format)
+        starts.unlink(missing_ok=True)
         return {"images": len(rows), "errors": sum(row["error"] is not None for row in rows)}
 
 
