@@ -107,7 +107,7 @@ def _run(job, missing, address, actors, progress):
     """Scores shards on Ray; returns how many images, and how many of them have an error."""
     from tqdm import tqdm
 
-    with cluster(address):
+    with cluster(address), _errors_only():
         import ray
 
         most = actors or max(1, int(ray.cluster_resources().get("CPU", 1)) // job.threads)
@@ -135,6 +135,20 @@ def _run(job, missing, address, actors, progress):
 
 
 @contextlib.contextmanager
+def _errors_only():
+    """Ray Data says no more than errors; the bar is ours."""
+    import ray.data  # noqa: F401  # which sets its own level
+
+    log = logging.getLogger("ray.data")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+@contextlib.contextmanager
 def cluster(address, **options):
     """Ray for the time of a block: the one that is initialized already, or the cluster of an address, or, for
     ``"local"``, one of this machine alone with a token of its own, which reports no usage. ``options``: of `ray.init`.
@@ -153,7 +167,6 @@ def cluster(address, **options):
         return
     if local:
         options = {"include_dashboard": False, "object_store_memory": STORE, **options}
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.init(address, log_to_driver=False, logging_level="warning", **options)
     try:
         yield
