@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -42,7 +43,8 @@ def run(name, folder):
     text = PROGRAMS[name].replace("/data/", f"{folder}/")
     program = folder / "program.py"
     program.write_text(text)
-    done = subprocess.run([sys.executable, program], cwd=folder, capture_output=True, text=True)
+    python = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    done = subprocess.run([sys.executable, program], cwd=folder, env=python, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
