@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 from experiments import data, runner
-from experiments.runs import make
 from fsad import inputs, synthetic
 from fsad.explain import overlay
 from fsad.images import read_mask
@@ -36,7 +35,7 @@ def remake(table, train, check, draw):
     if runner.FLAGS.dry_run:
         runner.show_plan(runs)
         return
-    failures = make(runs, train)
+    failures = runner.made(runs, train)
     for run in (run for run in runs if run.finished):
         drawn = synthetic.is_synthetic(data.resolve(run.settings["data"]))
         trial = "_trial" if run.settings["epochs"] < {**table.settings, **run.row.settings}["epochs"] else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from experiments import data, digests
+from experiments import data, digests, sweep
 from experiments.page import Result, write
 from experiments.runs import Run, make
 from fsad import backbones, training, weights
@@ -31,6 +31,7 @@ flags.DEFINE_bool("pooled", None, "MVTec AD layout: draw good images from train/
 flags.DEFINE_bool("dry_run", False, "list the runs, and which are finished, and stop")
 flags.DEFINE_string("out", str(ROOT / "results"), "folder for the page and its figures")
 flags.DEFINE_string("cache", str(ROOT / ".cache" / "runs"), "folder of finished runs")
+flags.DEFINE_string("ray", None, "make the runs on Ray: local, or the address of a cluster (experiments/sweep.py)")
 flags.DEFINE_alias("kept", "cache")  # their names before, for one version more
 flags.DEFINE_alias("runs", "draws")
 # Each of these replaces the setting of its name in every row.
@@ -82,7 +83,7 @@ def remake(table, train, report, check=lambda settings: None, estimate=None):
         return
     # Before the runs: they are made with it, whatever is edited meanwhile.
     code = digests.code_version(digests.module(train))
-    failures = make(runs, train)
+    failures = made(runs, train)
     failed = [(run.row.key, failures[run.folder]) for run in runs if run.folder in failures]
     runs = [run for run in runs if run.finished]
     if not runs:
@@ -91,7 +92,7 @@ def remake(table, train, report, check=lambda settings: None, estimate=None):
     for key, note in [*_missing_weights(table, runs), *failed]:
         result = results.get(key, Result({}))
         results[key] = Result(result.cells, tuple(dict.fromkeys((*result.notes, note))))
-    given = [FLAGS[k].serialize() for k in FLAGS if FLAGS[k].present and k not in ("out", "cache")]
+    given = [FLAGS[k].serialize() for k in FLAGS if FLAGS[k].present and k not in ("out", "cache", "ray")]
     module = getattr(sys.modules["__main__"].__spec__, "name", table.name).removesuffix(".__main__")
     command = " ".join([f"python -m {module}", *given])
     records = [run.load()[0] for run in {run.folder: run for run in runs}.values()]  # rows may share a run
@@ -102,6 +103,11 @@ def remake(table, train, report, check=lambda settings: None, estimate=None):
     print(f"\nWritten: {os.path.relpath(FLAGS.out)}/{name}.md, .json" + "".join(f", _{key}.png" for key in figures))
     if failures:
         raise SystemExit(1)
+
+
+def made(runs, train):
+    """Has the missing runs made, here or on Ray; returns what went wrong, as `experiments.runs.make`."""
+    return sweep.make(runs, train, FLAGS.ray) if FLAGS.ray else make(runs, train)
 
 
 def plan(table, train, check=lambda settings: None):

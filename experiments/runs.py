@@ -54,14 +54,13 @@ def make(runs, train):
     runs, failures = [run for run in runs if run.wanted], {}
     if finished := sum(run.finished for run in runs):
         print(f"{finished} of {len(runs)} runs are finished already and used again.")
-    logging.set_verbosity(logging.WARNING)
-    tf.config.experimental.enable_op_determinism()
+    prepare()
     for number, run in enumerate(runs, 1):
         if run.finished or run.folder in failures:  # the latter: another row of the same run
             continue
         seed, where = run.settings["seed"], f"run {number}/{len(runs)}: {run.row.title} on {run.settings['data']}"
         try:
-            _make(run, train, f"{where}, seed {seed}")
+            make_one(run, train, f"{where}, seed {seed}")
         except KeyboardInterrupt:
             finished = sum(run.finished for run in runs)
             print(f"\nInterrupted. {finished} of {len(runs)} runs are finished; the same command makes the others.")
@@ -69,13 +68,25 @@ def make(runs, train):
         except Exception as error:  # one row out of memory must not cost the others
             if not isinstance(error, (ValueError, FileNotFoundError)):  # those say what they expected
                 logging.exception("%s failed", where)
-            failures[run.folder] = f"Seed {seed} failed: {(str(error) or type(error).__name__).splitlines()[0][:200]}"
+            failures[run.folder] = failure(run, error)
         if not failures and number < len(runs) and is_command() and memory() > MAX_MEMORY:
             print(f"Starting anew after {number} of {len(runs)} runs, to free {memory() / 1e9:.0f} GB.", flush=True)
             os.execv(
                 sys.executable, [sys.executable, *sys.orig_argv[1:]]
             )  # goes on after the finished runs, as after an interrupt
     return failures
+
+
+def prepare():
+    """Before the first run of a process: the same seed gives the same result."""
+    logging.set_verbosity(logging.WARNING)
+    tf.config.experimental.enable_op_determinism()
+
+
+def failure(run, error):
+    """A line that says why a run failed."""
+    text = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return f"Seed {run.settings['seed']} failed: {text}"
 
 
 def is_command():
@@ -89,7 +100,8 @@ def memory():
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.is_file() else 0
 
 
-def _make(run, train, title):
+def make_one(run, train, title):
+    """Makes a run, with a bar of its epochs, and keeps its result."""
     data.of(run.settings)  # before the bar of the run, since it draws one of its own
     keras.backend.clear_session()  # frees the model of the previous run
     epochs = run.settings["epochs"] * run.settings.get("trainings", 1)
@@ -114,7 +126,7 @@ def recall(settings, train):
     folder = Path(flags.FLAGS.cache) / digests.key(digests.decides(settings, train))
     run = Run(Row("", digests.module(train), {}), settings, folder)
     if not run.finished:
-        _make(run, train, f"{settings['data']}, seed {settings['seed']}")
+        make_one(run, train, f"{settings['data']}, seed {settings['seed']}")
     return run.load()[0]
 
 

@@ -49,3 +49,14 @@ def test_images_of_another_size_and_scores_of_another_shape_are_errors():
         scorer(np.zeros((1, 2, 2, 1), np.float32))
     with pytest.raises(session.GraphError, match="graph that scores"):
         scorer(np.zeros((1, 3, 2, 1), np.float32))
+
+
+def test_a_worker_keeps_to_the_cores_that_it_was_given(monkeypatch):
+    """One core: one image after the other by one session, whatever the machine has."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    made, create = [], session._Session
+    monkeypatch.setattr(session, "_Session", lambda data, threads: made.append(threads) or create(data, threads))
+    assert session.of(graph([MEAN]))(np.full((9, 2, 2, 1), 5, np.float32))["score"].tolist() == [5] * 9
+    assert made == [1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert session.cores() == 0

@@ -3,6 +3,9 @@
 An image that cannot be read becomes a line with its error, and the exit status is 1 at the end. The column drift says
 how the latest images differ from those of the fit: darker, less sharp, redder, scores; with --strict the exit status is
 3 then.
+
+For millions of images --ray scores on the cores of this machine or of a cluster, into a folder of shards; the same
+command goes on after an interrupt.
 """
 
 import contextlib
@@ -28,9 +31,33 @@ def add_arguments(parser):
     parser.add_argument("--coco", metavar="FILE", help="write the regions to this file in the style of COCO")
     parser.add_argument("--maps", metavar="FOLDER", help="write anomaly maps at full size, 16-bit PNG, to this folder")
     shared.add_scoring(parser)
+    add_ray(parser.add_argument_group("bulk scoring", "docs/scale.md; not with the files above, --strict or --runtime"))
+
+
+def add_ray(group):
+    group.add_argument("--ray", metavar="ADDRESS", help="score on Ray: local, or the address of a cluster")
+    group.add_argument("--out", metavar="FOLDER", help="folder of the shards, new or of the same run")
+    group.add_argument("--format", choices=["parquet", "jsonl"], help="of the shards (default: parquet)")
+    group.add_argument("--shard_size", type=shared.positive, metavar="N", help="images of a shard (default: 1000)")
+    group.add_argument("--actors", type=shared.positive, metavar="N", help="processes at most (default: all cores)")
+    group.add_argument("--threads", type=shared.positive, metavar="N", help="cores of each process (default: 1)")
+    group.add_argument(
+        "--detector_column",
+        metavar="NAME",
+        help="the column of Parquet inputs that names the detector of each image, a folder below DETECTOR",
+    )
+
+
+BULK = ("out", "format", "shard_size", "actors", "threads", "detector_column")
+ONE_PROCESS = ("csv", "jsonl", "regions", "coco", "maps", "strict")  # with the lines, in the order of the images
 
 
 def run(options):
+    if options.ray:
+        return _on_ray(options)
+    for name in BULK:
+        if getattr(options, name) is not None:
+            raise ValueError(f"Expected --ray with --{name}. Received: --{name} alone")
     from fsad import inputs
 
     for path in filter(None, (options.csv, options.jsonl, options.coco)):
@@ -76,6 +103,24 @@ def run(options):
         coco.write(options.coco)
     shared.question(verdicts)
     return shared.drifted(monitor, options.strict) or int(failed > 0)
+
+
+def _on_ray(options):
+    """Scores into a folder of shards; returns the exit status."""
+    if not options.out:
+        raise ValueError("Expected --out, the folder of the shards, with --ray. Received: none")
+    others = [name for name in ONE_PROCESS if getattr(options, name)]
+    if others or options.runtime != "auto":
+        raise ValueError(f"Expected no --{(*others, 'runtime')[0]} with --ray. Received: both")
+    from fsad import scale
+
+    given = {name: getattr(options, name) for name in BULK[1:] if getattr(options, name) is not None}
+    summary = scale.score(
+        options.inputs, options.detector, options.out, address=options.ray, threshold=options.threshold, **given
+    )
+    print(f"Written: {options.out}: {summary.images} images, {summary.scored} of them now, {summary.errors} of these "
+          "without a score")  # fmt: skip
+    return int(summary.errors > 0)
 
 
 def _summary(prediction, found):

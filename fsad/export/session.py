@@ -19,20 +19,21 @@ def of(graph):
     """The bytes of an ONNX file as a function of uint8 images ``(n, height, width, 3)`` that returns a dict of arrays,
     as `fsad.Detector.scorer`; None where ONNX Runtime is not installed.
 
-    One image is computed by all cores; of several each has a core of its own, which leaves none waiting for the others
-    at the end of every layer (`experiments.benchmarks.pipeline`).
+    One image is computed by all `cores`; of several each has a core of its own, which leaves none waiting for the
+    others at the end of every layer (`experiments.benchmarks.pipeline`).
 
     Raises:
         GraphError: it is no graph that can be computed; so does the function.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         return None
-    together = _Session(graph, 0)
-    alone = functools.cache(lambda: _Session(graph, 1))
+    limit = cores()
+    together = _Session(graph, limit)
+    alone = functools.cache(lambda: together if limit == 1 else _Session(graph, 1))
 
     def function(images):
-        workers = batch_for(images.shape[1:3], min(len(images), os.cpu_count()))
-        if workers < 2:
+        workers = batch_for(images.shape[1:3], min(len(images), limit or os.cpu_count()))
+        if len(images) < 2 or (workers < 2 and limit != 1):
             return together(images)
         one = alone()
         with ThreadPoolExecutor(workers) as pool:
@@ -40,6 +41,13 @@ def of(graph):
         return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
 
     return function
+
+
+def cores():
+    """How many cores this process may use: ``OMP_NUM_THREADS``, which Ray, Spark and Slurm set for their workers, so
+    that those of one machine do not take each other's; 0 for all."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() else 0
 
 
 class _Session:
