@@ -288,7 +288,11 @@ def summary(before, result):
         "",
         "More, each by one command, which its page names:",
         "",
-        *(f"- [{title}](../experiments/results/{name}.md)" for name, title in PAGES.items()),
+        *(
+            f"- [{title}](../experiments/results/{name}.md)"
+            for name, title in PAGES.items()
+            if RESULTS.with_name(f"{name}.md").is_file()
+        ),
     ]
     return "\n".join(lines) + "\n"
 
