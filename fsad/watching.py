@@ -62,6 +62,7 @@ class Folder:
         # Of 50,000 files a few megabytes, since no more is kept of a row than its file and verdict.
         self.done = {mark: _short(row) for row in rows(self.results) if (mark := mark_of(row))}
         self._waiting = {}  # marks -> since when they stand still
+        self.arrived = False  # whether the last look found a file that the one before had not
 
     def close(self):
         """Lets another run write the results."""
@@ -73,13 +74,9 @@ class Folder:
         for mark in self._present():
             if mark not in self.done:
                 found[mark] = self._waiting.get(mark, now)
+        self.arrived = not found.keys() <= self._waiting.keys()
         self._waiting = found  # a file that grew, or went, has another mark or none
         return sorted((m for m, since in found.items() if now - since >= SETTLED), key=lambda m: (m.time, m.name))
-
-    @property
-    def waiting(self):
-        """Whether a file was there at the last look that is not done."""
-        return bool(self._waiting)
 
     def waited(self, mark):
         """Seconds that a file has stood still."""

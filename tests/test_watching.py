@@ -34,11 +34,11 @@ def test_a_file_is_ready_once_it_stands_still(folder):
     assert names(folder) == []
     folder.clock.now = 1.8
     assert names(folder) == []
-    assert folder.waiting
+    assert not folder.arrived
     folder.clock.now = 2.0
     assert names(folder) == ["a.png"]
-    folder.finish(*folder.ready(), {"verdict": "good"})
-    assert names(folder) == [] and not folder.waiting
+    (folder.path / "b.png").write_bytes(b"12")
+    assert names(folder) == ["a.png"] and folder.arrived
 
 
 def test_a_second_run_is_refused_while_the_first_one_is_there(folder):

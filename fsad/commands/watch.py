@@ -69,7 +69,7 @@ def run(options):
                     webhook.deliver()
                 except watching.DeliveryError as error:
                     print(error, file=sys.stderr)
-            if watched.waiting:  # to look at a large folder alone takes seconds
+            if watched.arrived:  # to look at a large folder alone takes seconds
                 last = time.monotonic()
             if options.until_idle is not None and time.monotonic() - last > options.until_idle:
                 break
