@@ -13,8 +13,10 @@ from fsad import cli
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
 README = "\n".join((ROOT / page).read_text() for page in PAGES)
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
-SHELL = [shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+# docs/scale.md has tests of its own.
+RUN = "\n".join((ROOT / page).read_text() for page in PAGES if page != "docs/scale.md")
+PYTHON = re.findall(r"```python\n(.*?)```", RUN, re.S)
+SHELL = [shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", RUN, re.S)
          for line in block.replace("\\\n", "").splitlines()]  # fmt: skip
 COMMANDS = [words[1:] for words in SHELL if words and words[0] == "fsad"]
 
