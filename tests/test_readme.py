@@ -18,7 +18,7 @@ RUN = "\n".join((ROOT / page).read_text() for page in PAGES if page != "docs/sca
 PYTHON = re.findall(r"```python\n(.*?)```", RUN, re.S)
 SHELL = [shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", RUN, re.S)
          for line in block.replace("\\\n", "").splitlines()]  # fmt: skip
-COMMANDS = [words[1:] for words in SHELL if words and words[0] == "fsad"]
+COMMANDS = [words[1:] for k, words in enumerate(SHELL) if words and words[0] == "fsad" and words not in SHELL[:k]]
 
 
 def example(marker):
