@@ -101,7 +101,10 @@ def _rgb(path, decoded):
         raise ImageError(path, "an uncompressed TIFF that is stored turned; save it upright or compressed")
     pixels = damage.checked(decoded)
     if pixels is not None:
-        turn, decoded = decoded.getexif().get(_TURN, 1), Image.fromarray(pixels)
+        turn = decoded.getexif().get(_TURN, 1)
+        if turn == 1:
+            return pixels
+        decoded = Image.fromarray(pixels)
         decoded.getexif()[_TURN] = turn
     decoded.load()
     ImageOps.exif_transpose(decoded, in_place=True)

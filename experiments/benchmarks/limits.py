@@ -30,7 +30,8 @@ def _best(call):
     return min(timeit.repeat(call, number=1, repeat=5))
 
 
-def _threads(function, items):
+def threads(function, items):
+    """``function`` of each item, by all cores."""
     return Parallel(os.cpu_count(), prefer="threads")(delayed(function)(item) for item in items)
 
 
@@ -44,7 +45,7 @@ def _products(arithmetic):
 
 def _bandwidth():
     parts = np.ones((os.cpu_count(), 2**25), np.float32)  # 128 MB a core: no cache holds it
-    return parts.nbytes / _best(lambda: _threads(np.max, parts))
+    return parts.nbytes / _best(lambda: threads(np.max, parts))
 
 
 def _decoding():
@@ -56,7 +57,7 @@ def _decoding():
     file = io.BytesIO()
     Image.fromarray(drawn).save(file, "JPEG", quality=90)
     copies = [file.getvalue()] * 4 * os.cpu_count()
-    seconds = _best(lambda: _threads(lambda content: Image.open(io.BytesIO(content)).load(), copies))
+    seconds = _best(lambda: threads(lambda content: Image.open(io.BytesIO(content)).load(), copies))
     return len(copies) * drawn.shape[0] * drawn.shape[1] / seconds
 
 

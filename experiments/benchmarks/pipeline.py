@@ -13,10 +13,8 @@ allow together. Files are synthetic metal, drawn small, enlarged and made rough;
 from memory.
 """
 
-import os
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -64,24 +62,19 @@ def rate(call, count):
     return count / float(np.median(seconds[1:]))
 
 
-def threads(function, items):
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, items))
-
-
 def stages(detector, paths):
     """Images a second of each stage alone."""
     count = PROBES if batch_for(detector.size, BATCH) == BATCH else BATCH
     some = [paths[k % len(paths)] for k in range(count)]
-    read = threads(images.read_image, some[: min(count, FILES)])
+    read = limits.threads(images.read_image, some[: min(count, FILES)])
     decoded = [read[k % len(read)] for k in range(count)]
     batch = np.stack([images.resize(image, detector.size) for image in decoded[:BATCH]])
     whole = session.of(detector.fitted.graph)
     network = session.of(onnx.converted(without_matching(detector)))
     repeat = range(0, count, BATCH)
     found = {
-        "read": rate(lambda: threads(images.read_image, some), count),
-        "resize": rate(lambda: threads(lambda image: images.resize(image, detector.size), decoded), count),
+        "read": rate(lambda: limits.threads(images.read_image, some), count),
+        "resize": rate(lambda: limits.threads(lambda image: images.resize(image, detector.size), decoded), count),
         "network": rate(lambda: [network(batch) for _ in repeat], count),
     }
     both = rate(lambda: [whole(batch) for _ in repeat], count)
