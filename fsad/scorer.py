@@ -100,8 +100,7 @@ class Scorer:
         fitted = self._known()
         with tf.init_scope():  # a model that is built now is no part of a function that is being traced
             model = fitted.model
-        backbone, neck, _ = siamese.parts(model)
-        embeddings = neck(backbone(tf.cast(batch, tf.float32), training=False), training=False)
+        embeddings = siamese.embedded(model, tf.cast(batch, tf.float32))
         return scoring.compare(model, embeddings, tf.constant(fitted.references), fitted.reduction)
 
     @property

@@ -123,23 +123,41 @@ def embed(model, images, batch_size=32):
     """Embeddings ``(n, ...)``, float32, of uint8 or float RGB images ``(n, side, side, 3)`` in [0, 255]."""
     backbone, neck, _ = parts(model)
     batch_size = batch_for(backbone.input_shape[1:3], batch_size)
-    if model not in _compiled:
-        _compiled[model] = compiled(embedder(model))
     out = np.empty((len(images), *neck.output_shape[1:]), np.float32)
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size], np.float32)
-        out[start : start + batch_size] = _compiled[model](batch).numpy()
+        out[start : start + batch_size] = embedded(model, batch).numpy()
     return out
 
 
-_compiled = weakref.WeakKeyDictionary()  # models -> their embedder, which does not refer to the model
+def embedded(model, batch):
+    """Embeddings of one batch of float32 images, a tensor."""
+    backbone, neck = compiled(model)
+    return neck(backbone(batch))
 
 
 def compiled(model):
-    """A model as a function that holds few of its feature maps at a time: a Keras model called as it is holds them all,
-    gigabytes for a large image, and takes twice the time."""
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]  # one graph for batches of any size
-    return tf.function(lambda images: model(images, training=False), input_signature=signature, autograph=False)
+    """``(backbone, neck)`` of a two-input model as functions of float32 tensors, each traced once, for fitting, scoring
+    and exports alike.
+
+    They hold few of their feature maps at a time: a Keras model called as it is holds them all, gigabytes for a large
+    image, and takes twice the time.
+    """
+    if model not in _compiled:
+        _compiled[model] = tuple(_function(part) for part in parts(model)[:2])
+    return _compiled[model]
+
+
+_compiled = weakref.WeakKeyDictionary()  # models -> their parts, which do not refer to the model
+
+
+def _function(part):
+    signature = [tf.TensorSpec((None, *part.input_shape[1:]), tf.float32)]  # one graph for batches of any size
+
+    def call(x):
+        return tf.cast(part(x, training=False), tf.float32)  # training may leave a backbone in bfloat16
+
+    return tf.function(call, input_signature=signature, autograph=False)
 
 
 def with_distance(model, distance):

@@ -153,12 +153,12 @@ def adapt(model, images):
     if not dense:
         return
     before = keras.Model(neck.input, {layer.name: layer.input for layer in dense})
-    units_of = siamese.compiled(keras.Model(backbone.input, before(backbone.output)))
+    features, _ = siamese.compiled(model)
     moments = dict.fromkeys((layer.name for layer in dense), 0.0)
     step = batch_for(backbone.input_shape[1:3], BATCH)
     for start in range(0, len(images), step):
         batch = np.asarray(images[start : start + step], np.float32)
-        for name, units in units_of(batch).items():
+        for name, units in before(features(batch), training=False).items():
             flat = np.asarray(units, np.float64).reshape(-1, units.shape[-1])
             moments[name] = moments[name] + flat.T @ flat
     for layer in dense:
