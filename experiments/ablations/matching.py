@@ -13,6 +13,7 @@ little accuracy, and what it saves is small beside the embedding.
 
 import keras
 import numpy as np
+from matplotlib.figure import Figure
 
 from experiments import data, runner, statistics
 from experiments.ablations import few
@@ -22,7 +23,10 @@ from experiments.runs import by_row
 from fsad import fusion, input_size, metrics, recipes, scoring, siamese
 
 NUMBERS = (4, 8, 16, 32, 64)  # of references
+VIEWS = {"mirrored": "mirrored views", "none": "as they are"}
 SHARES = (0.5, 0.25, 0.1, 0.03)  # of patches
+HOW = ("random", "coreset", "density")  # the patches that stay are chosen
+DEFAULT = "16 references, mirrored views"
 LAYERS = {
     1: ["conv_pw_9_relu"],
     2: ["conv_pw_9_relu", "conv_pw_11_relu"],
@@ -30,13 +34,10 @@ LAYERS = {
 }
 
 ROWS = [
-    *((f"{n} references, {views}", {"count": n, "views": views}) for views in ("mirrored", "none") for n in NUMBERS),
-    *((f"{count} layers, 16 references", {"layers": count}) for count in (1, 3)),
-    *(
-        (f"{share:.0%} of the patches, {how}", {"share": share, "how": how})
-        for how in ("random", "coreset", "density")
-        for share in SHARES
-    ),
+    *((f"{n} references, {title}", {"count": n, "views": views}) for views, title in VIEWS.items() for n in NUMBERS),
+    ("1 layer, 16 references", {"layers": 1}),
+    ("3 layers, 16 references", {"layers": 3}),
+    *((f"{share:.0%} of the patches, {how}", {"share": share, "how": how}) for how in HOW for share in SHARES),
 ]
 
 TABLE = Table(
@@ -166,7 +167,28 @@ def report(runs):
         }
         note = f"{len(known)} draws, {len(known[0][1]['label'])} test images per draw; {records[0]['data']}."
         results[row.key] = Result(cells, (note,))
-    return results, "", {}
+    return results, "", {"curves": curves(results)}
+
+
+def curves(results):
+    """AUROC over the arithmetic of matching, a curve for each way of growing or thinning the references."""
+    kept = {how: [DEFAULT, *(f"{share:.0%} of the patches, {how}" for share in SHARES)] for how in HOW}
+    families = {title: [f"{n} references, {title}" for n in NUMBERS] for title in VIEWS.values()} | kept
+    families["layers"] = ["1 layer, 16 references", DEFAULT, "3 layers, 16 references"]
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    axis = figure.subplots()
+    for name, rows in families.items():
+        cells = [results[row].cells for row in rows if results.get(row) and results[row].cells]
+        cost, value = ([cell[key]["mean"] for cell in cells] for key in ("gflop", "auroc"))
+        style = ".--" if name in HOW else "^" if name == "layers" else "o-"
+        axis.errorbar(cost, value, [cell["auroc"]["sd"] or 0 for cell in cells], fmt=style, capsize=2, label=name)
+    if DEFAULT in results and results[DEFAULT].cells:
+        cell = results[DEFAULT].cells
+        axis.plot(cell["gflop"]["mean"], cell["auroc"]["mean"], "*", color="black", ms=14, label="default", zorder=9)
+    axis.set(xscale="log", xlabel="matching an image, GFLOP", ylabel="AUROC, and one standard deviation of draws")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, ncols=2)
+    return figure
 
 
 if __name__ == "__main__":
