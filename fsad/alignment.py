@@ -125,6 +125,13 @@ def back(anomaly_map, matrix, size):
     return cv2.warpAffine(values, own, (width, height), borderMode=cv2.BORDER_CONSTANT, borderValue=low)
 
 
+def point_back(point, matrix, size):
+    """A point ``(x, y)`` of an aligned image of ``size``, each in [0, 1], as the image lay before."""
+    height, width = size
+    across, down = (matrix @ (point[0] * width - 0.5, point[1] * height - 0.5, 1.0))[:2]
+    return float((across + 0.5) / width), float((down + 0.5) / height)
+
+
 def rescaled(matrix, size, other):
     """A matrix between pixels of images ``(height, width)`` as one between pixels of images of another size."""
     (height, width), (tall, wide) = size, other

@@ -22,11 +22,14 @@ REDUCTIONS = {
 
 class Comparison(NamedTuple):
     """B images compared with R references: ``score`` ``(B,)``; ``per_reference`` ``(B, R)``, the dissimilarity to each;
-    ``anomaly_map`` ``(B, h, w)``, in the units of the score, or None where vectors are compared."""
+    ``anomaly_map`` ``(B, h, w)``, in the units of the score, or None where vectors are compared, and so ``answer``
+    ``(B, 6)``: x and y of the patch where the map is highest, number, x and y of the reference patch nearest to it, and
+    their distance (`fsad.answers.of`)."""
 
     score: Any
     per_reference: Any
     anomaly_map: Any = None
+    answer: Any = None
 
 
 class Distance(keras.layers.Layer):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from fsad import alignment, drift, inputs, regions, thresholds
+from fsad import alignment, answers, drift, inputs, regions, thresholds
 from fsad.fitted import Fitted
 from fsad.images import batch_for
 from fsad.prediction import Prediction
@@ -215,6 +215,15 @@ class Scorer:
             return anomaly_map
         return alignment.back(anomaly_map, reading.aligned.matrix, self.size)
 
+    def _answer(self, outputs, reading):
+        """Which reference patch answers; None of a graph that was saved before it was asked."""
+        if "answer" not in outputs:
+            return None
+        answer = answers.of(outputs["answer"], self.fitted.views)
+        if reading.aligned is None or reading.aligned.matrix is None:
+            return answer
+        return answer._replace(place=alignment.point_back(answer.place, reading.aligned.matrix, self.size))
+
     def _prediction(self, reading, outputs, threshold, details):
         score, views = float(outputs["score"]), self.fitted.views
         if not np.isfinite(score):  # which no comparison calls defective
@@ -237,6 +246,7 @@ class Scorer:
             confidence=float(self.threshold.confidence(score, threshold)),
             nearest=int(np.argmin(outputs["per_reference"])) // views,
             anomaly_map=anomaly_map,
+            answer=self._answer(outputs, reading),
             regions=found,
             condition=drift.numbers(reading.resized),
             aligned=None if reading.aligned is None else reading.aligned.matrix is not None,

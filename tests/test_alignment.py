@@ -46,6 +46,8 @@ def test_a_map_goes_back_to_where_the_image_lay(rng):
     there = alignment.back(anomaly_map, matrix, image.shape[:2])
     assert there[5:7, 9:11].sum() == pytest.approx(1, abs=1e-5) and there.max() < 1  # between cells
     assert np.array_equal(alignment.back(anomaly_map, np.eye(3), (120, 160)), anomaly_map)
+    point = alignment.point_back((0.5, 0.5), matrix, image.shape[:2])
+    assert point == pytest.approx((0.5 + 16 / 160, 0.5 - 8 / 120))
 
 
 def test_rescaled_keeps_middles_of_pixels():

@@ -26,6 +26,16 @@ def test_a_pair_by_hand():
     assert np.allclose(layer.compare(image, both).per_reference, [[0.5, 0]], atol=1e-6)
 
 
+def test_the_patch_that_answers_by_hand():
+    """The upper right patch is turned; of the two references the second has the like of it, at the lower left."""
+    image, first = (np.array([[[ONE, x], [ONE, ONE]]], np.float32) for x in (TURNED, ONE))
+    second = np.array([[[ONE, ONE], [[0.6, 0.8], ONE]]], np.float32)
+    layer = NearestPatch(smoothing=0, usual=False)
+    layer([first, image])
+    answer = np.asarray(layer.compare(image, np.concatenate([first, second])).answer)
+    assert np.allclose(answer, [[0.75, 0.25, 1, 0.25, 0.75, 1 - 0.3 - 0.8 * 0.75**0.5]], atol=1e-6)
+
+
 def test_layers_are_compared_each_for_itself():
     """In the first layer the image is as the reference, in the second turned: half of 0.5."""
     reference, image = (np.array([[[ONE + x]]], np.float32) for x in (ONE, TURNED))

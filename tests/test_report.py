@@ -113,7 +113,8 @@ def test_filters_and_keyboard(fitted, parts, tmp_path, browser):
     first.send_keys(Keys.ENTER)
     assert ask("document.getElementById('big').open")
     before = ask("document.getElementById('big-name').textContent")
-    assert ask("document.querySelector('#big-ref').naturalWidth") == 96
+    assert ask("document.querySelector('#big-ref-frame img').naturalWidth") == 96
+    assert ask("document.querySelectorAll('#big .circle').length") == 2  # the patch, and the one that answers
     browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert ask("document.getElementById('big-name').textContent") != before
     width = ask("document.querySelector('#big-frame img').clientWidth")

@@ -45,7 +45,7 @@ class Comparer:
     def compare(self, images, references):
         """Images ``(B, H, W, 3)``, a float32 tensor -> a `fsad.layers.Comparison` that can be differentiated."""
         fields = self._compiled(images, tf.convert_to_tensor(references.embeddings, tf.float32))
-        return Comparison(*fields, *[None] * (3 - len(fields)))
+        return Comparison(*fields)
 
     def values(self, images, references, target="different"):
         """Values ``(n,)`` of the target, numpy, of images ``(n, H, W, 3)``; batched."""

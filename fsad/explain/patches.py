@@ -3,31 +3,12 @@
 Where the network compares patches they are part of the comparison itself (`fsad.nearest_patch`), not computed after it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow as tf
 
 from fsad import siamese
+from fsad.answers import Answer
 from fsad.explain.comparer import batches
-
-
-class Answer(NamedTuple):
-    """Which reference patch answers for a patch of an image, the nearest in the mean over the layers.
-
-    Attributes:
-        place: ``(x, y)`` of the patch's centre, each in [0, 1] of the image's width and height.
-        reference: number of the reference image.
-        view: number of the view in which it was taken (`Comparer.views`).
-        at: ``(x, y)`` of the reference patch's centre, likewise, in that view.
-        distance: cosine distance, in [0, 1] for features that are not negative; of the farthest first.
-    """
-
-    place: tuple
-    reference: int
-    view: int
-    at: tuple
-    distance: float
 
 
 def maps(comparer, images, references, target="different"):
@@ -54,7 +35,7 @@ def answers(comparer, image, references, count=3):
         count: how many at most.
 
     Returns:
-        A list of `Answer`, the farthest patch first.
+        A list of `fsad.answers.Answer`, the farthest patch first; its view is one of the comparer's.
 
     Raises:
         ValueError: the network compares no patches.

@@ -17,7 +17,7 @@ import cv2
 import jinja2
 import numpy as np
 
-from fsad import drift, evaluation
+from fsad import answers, drift, evaluation
 from fsad.explain import overlay
 from fsad.files import atomic_file
 from fsad.images import ImageError, read_mask, shrunk
@@ -109,6 +109,13 @@ def _item(detector, prediction, side, page):
         return item | {"error": prediction.error}
     height, width = prediction.image.shape[:2]
     item |= {"score": prediction.score, "nearest": prediction.nearest, **small_images(detector, prediction, side)}
+    if prediction.answer is not None:
+        answer, fitted = prediction.answer, detector.fitted
+        item["answer"] = {
+            "place": _thousandths(answer.place),
+            "reference": answer.reference,
+            "at": _thousandths(answers.as_taken(answer, fitted.views, fitted.size)),
+        }
     if prediction.aligned is False:
         item["unaligned"] = True
     item["regions"] = [_outline(region.contour, width, height) for region in prediction.regions or ()]
@@ -127,8 +134,11 @@ def small_images(detector, prediction, side):
 
 def _outline(points, width, height):
     """Points of an image in thousandths of its sides, flat."""
-    values = np.asarray(points, float) / (width, height) * 1000
-    return np.clip(np.round(values), 0, 1000).astype(int).ravel().tolist()
+    return _thousandths(np.asarray(points, float) / (width, height))
+
+
+def _thousandths(shares):
+    return np.clip(np.round(1000 * np.asarray(shares)), 0, 1000).astype(int).ravel().tolist()
 
 
 def _known(path):

@@ -157,6 +157,9 @@ function frame(item, {map = true, contours = true} = {}) {
   }
   return box;
 }
+function circle([x, y]) {  // in thousandths of the sides
+  return make("span", {className: "circle", style: `left:${x / 10}%;top:${y / 10}%`});
+}
 function describe(button, item) {
   button.classList.toggle("defective", verdict(item) === "defective");
   button.classList.toggle("unsure", verdict(item) === "unsure");
@@ -263,12 +266,19 @@ function open(position) {
   $("big-frame").replaceChildren(...frame(item, {map: false}).children);
   $("big-map").replaceChildren(...(item.map ? frame(item, {contours: false}).children : []));
   $("map-figure").hidden = !item.map;
+  const answer = item.answer, reference = make("img", {src: data.references[answer ? answer.reference : item.nearest], alt: ""});
+  $("big-ref-frame").replaceChildren(reference);
+  $("ref-caption").textContent = answer ? "Reference image with the nearest patch (circle)" : "Nearest reference image";
+  if (answer) {
+    $("big-frame").append(circle(answer.place));
+    $("big-ref-frame").append(circle(answer.at));
+  }
   const shown = $("big-frame").firstChild;
   shown.decode().then(() => {  // as large as fits, aspect ratio unchanged; the three of one height
     const room = Math.min(1320, innerWidth - 90), wide = room > 760;
     const across = wide ? (room - 36) / (item.map ? 3 : 2) : room;
     const scale = Math.min(across / shown.naturalWidth, 0.56 * innerHeight / shown.naturalHeight) * (zoomed ? 2.5 : 1);
-    for (const image of [shown, $("big-map").firstChild, $("big-ref")]) if (image) image.style.width = `${scale * shown.naturalWidth}px`;
+    for (const image of [shown, $("big-map").firstChild, reference]) if (image) image.style.width = `${scale * shown.naturalWidth}px`;
   });
   $("file").hidden = !item.href;
   if (item.href) $("file").href = item.href;
@@ -276,13 +286,13 @@ function open(position) {
   $("missed").hidden = verdict(item) === "defective";
   for (const [id, decision] of [["false-alarm", "false alarm"], ["missed", "missed"]])
     $(id).setAttribute("aria-pressed", decisions.get(item.name) === decision);
-  $("big-ref").src = data.references[item.nearest];
   $("previous").disabled = position === 0;
   $("next").disabled = position === visible.length - 1;
   if (!$("big").open) {
     $("big").showModal();
   }
-  const drawn = [...(item.regions.length ? ["regions found"] : []), ...(item.known.length ? ["known defect (dashed)"] : [])];
+  const drawn = [...(item.regions.length ? ["regions found"] : []), ...(item.known.length ? ["known defect (dashed)"] : []),
+    ...(item.answer ? ["most anomalous patch (circle)"] : [])];
   $("big-caption").textContent = drawn.length ? `Image, ${drawn.join(", ")}` : "Image";
 }
 function step(by) {
@@ -296,7 +306,7 @@ function zoom() {
 }
 $("previous").onclick = () => step(-1);
 $("next").onclick = () => step(1);
-$("zoom").onclick = $("big-frame").onclick = $("big-map").onclick = zoom;
+$("zoom").onclick = $("big-frame").onclick = $("big-map").onclick = $("big-ref-frame").onclick = zoom;
 $("false-alarm").onclick = () => decide("false alarm");
 $("missed").onclick = () => decide("missed");
 $("close").onclick = () => $("big").close();
