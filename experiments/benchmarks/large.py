@@ -11,7 +11,6 @@ Expected: what is resized to 320 pixels loses the scratch; without tiles it drow
 
 import json
 import multiprocessing
-import resource
 import time
 
 import cv2
@@ -20,7 +19,7 @@ import pandas as pd
 from absl import app
 from tqdm import tqdm
 
-from experiments import data, runner
+from experiments import data, memory, runner
 from experiments.page import machine, write_text
 from experiments.statistics import markdown
 from fsad import metrics, synthetic
@@ -110,7 +109,7 @@ def measure(folder, settings, queue):
     queue.put({
         "size": detector.size, "fit_seconds": fit_seconds, "seconds": (time.perf_counter() - begun) / count,
         "verdicts": verdicts, "weights": detector.fitted.weights,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "megabytes": memory.peak(),
     })  # fmt: skip
 
 

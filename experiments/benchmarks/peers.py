@@ -27,9 +27,9 @@ import pandas as pd
 from absl import app, flags
 from tqdm import tqdm
 
-from experiments import data, digests, runner, statistics
+from experiments import data, digests, memory, runner, statistics
 from experiments.ablations import few
-from experiments.benchmarks import patchcore, race
+from experiments.benchmarks import patchcore
 from experiments.benchmarks.start import measured
 from experiments.page import machine, write_text
 from fsad import metrics
@@ -103,7 +103,7 @@ def fsad_fit(one):
         "fit_seconds": fit_seconds,
         "import_seconds": started,
         "start_seconds": start,
-        "fit_megabytes": race.peak_megabytes(),
+        "fit_megabytes": memory.peak(),
         **json.loads(done.stdout.splitlines()[-1]),
     }
 
@@ -114,7 +114,7 @@ def fsad_score(one, folder):
 
     detector = fsad.load(Path(folder) / "detector")
     found = patchcore.scored(one, lambda names: detector.score(names).tolist())
-    return {**found, "megabytes": race.peak_megabytes()}
+    return {**found, "megabytes": memory.peak()}
 
 
 def keras_fit(one):
@@ -140,7 +140,7 @@ def keras_fit(one):
         return [float(nearest.kneighbors(some)[0].max()) for name in names for some in patches([name])]
 
     found = patchcore.scored(one, scores)
-    return {"fit_seconds": fit_seconds, "fit_megabytes": race.peak_megabytes(), "threshold": None, **found}
+    return {"fit_seconds": fit_seconds, "fit_megabytes": memory.peak(), "threshold": None, **found}
 
 
 def measure(what, name, drawn, weights, cache):

@@ -24,7 +24,7 @@ from absl import flags
 from PIL import Image
 
 import fsad
-from experiments import runner, statistics
+from experiments import memory, runner, statistics
 from experiments.benchmarks import limits, race
 from experiments.page import machine, write_text
 from fsad import images, siamese, synthetic
@@ -129,13 +129,13 @@ def whole(saved, paths, total):
     """Files to predictions by the saved graph, until all are done or the time is over."""
     detector = fsad.load(saved)
     detector.score(paths[:BATCH])
-    race.forget_peak()
+    memory.forget_peak()
     begun, done = time.perf_counter(), 0
     for _ in detector.stream([paths[k % len(paths)] for k in range(total)]):
         done += 1
         if time.perf_counter() - begun > MAX_SECONDS:
             break
-    return {"done": done, "rate": done / (time.perf_counter() - begun), "megabytes": race.peak_megabytes()}
+    return {"done": done, "rate": done / (time.perf_counter() - begun), "megabytes": memory.peak()}
 
 
 def lines_of(name, found):

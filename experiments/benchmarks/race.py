@@ -4,14 +4,13 @@ import contextlib
 import dataclasses
 import multiprocessing
 import pkgutil
-import resource
-import sys
 import timeit
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numpy as np
+
+from experiments import memory
 
 SHORTEST = 0.3  # seconds of a turn; a single call of a millisecond would be timed with cold caches
 
@@ -95,7 +94,7 @@ def _process():
 def _prepare(target, arguments):
     global work
     work = pkgutil.resolve_name(target)(*arguments)
-    forget_peak()
+    memory.forget_peak()
 
 
 def _turn():
@@ -111,20 +110,4 @@ def _turn():
 
 
 def _result():
-    return peak_megabytes(), work.facts
-
-
-def forget_peak():
-    """Starts the measure of `peak_megabytes` anew, where the system can."""
-    with contextlib.suppress(OSError):  # not Linux: the peak is that of the whole life
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_megabytes():
-    """The most memory this process has held, in 10^6 bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1]) * 1024 / 1e6
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e6
+    return memory.peak(), work.facts

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
+from experiments import memory
 from experiments.benchmarks import race
 from fsad.files import atomic_file
 
@@ -38,13 +39,13 @@ def one_process(detector, paths):
 
     detector = fsad.load(detector)
     detector.score(paths[:8])
-    race.forget_peak()
+    memory.forget_peak()
     begun, processor = time.perf_counter(), time.process_time()
     scores = [p.score for p in detector.stream(paths)]
     return {
         "seconds": time.perf_counter() - begun,
         "processor": (time.process_time() - processor) / len(paths),
-        "driver": race.peak_megabytes(),
+        "driver": memory.peak(),
         "scores": scores,
     }
 
@@ -56,7 +57,7 @@ def actors(detector, paths, output, number, shard_size):
     begun = time.perf_counter()
     with scale.cluster("local", num_cpus=number):
         started = time.perf_counter() - begun
-        race.forget_peak()
+        memory.forget_peak()
         begun = time.perf_counter()
         with watched(output) as seen:
             scale.score(paths, detector, output, actors=number, shard_size=shard_size, progress=False)
@@ -67,7 +68,7 @@ def actors(detector, paths, output, number, shard_size):
         "seconds": seconds,
         "running": running(output),
         "processor": sum(figures["processor"] - figures["before"] for figures in seen.values()) / after,
-        "driver": race.peak_megabytes(),
+        "driver": memory.peak(),
         "actor": max(figures["megabytes"] for figures in seen.values()),
         **exact(output),
     }

@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import data, runner
+from experiments import data, memory, runner
 from experiments.benchmarks import race
 from experiments.benchmarks.speed import write
 from experiments.page import machine
@@ -46,10 +46,10 @@ def measure(curve, number):
     references = REFERENCES if kind == "images" else number
     work = _files if comparison == "files" else _embedded
     work, embedded = work(comparison, scored(curve, number), references)
-    race.forget_peak()
-    before, begun = race.peak_megabytes(), time.perf_counter()
+    memory.forget_peak()
+    before, begun = memory.peak(), time.perf_counter()
     work()
-    seconds, megabytes = time.perf_counter() - begun, race.peak_megabytes() - before
+    seconds, megabytes = time.perf_counter() - begun, memory.peak() - before
     return {"number": number, "seconds": seconds, "megabytes": megabytes, "embeddings": embedded}
 
 

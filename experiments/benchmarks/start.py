@@ -20,7 +20,7 @@ import pandas as pd
 from absl import app, flags
 
 import fsad
-from experiments import data, runner, statistics
+from experiments import data, memory, runner, statistics
 from experiments.page import machine, write_text
 from fsad.export import runtime
 
@@ -41,13 +41,12 @@ def measured(command):
     begun, peak = time.perf_counter(), 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            text = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max(peak, *(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")), 0)
+            peak = max(peak, memory.peak(process.pid))
             time.sleep(0.01)
         seconds = time.perf_counter() - begun
     if process.returncode:
         raise RuntimeError(f"Expected {command} to succeed. Received: status {process.returncode}")
-    return seconds, peak / 1024
+    return seconds, peak
 
 
 def main(_):

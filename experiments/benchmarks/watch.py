@@ -21,7 +21,7 @@ from absl import app, flags
 
 import fsad
 import fsad.images
-from experiments import runner, statistics
+from experiments import memory, runner, statistics
 from experiments.page import machine, write_text
 from fsad import synthetic
 from fsad.images import write_image
@@ -66,14 +66,9 @@ def watch(detector, folder, lines, count):
                     new = file.read()
                 done, size = done + new.count(b"\n"), size + len(new)
             while marks and done >= marks[0]:
-                points.append((marks.pop(0), time.perf_counter() - begun - known, memory(process.pid)))
+                points.append((marks.pop(0), time.perf_counter() - begun - known, 1e6 * memory.held(process.pid)))
         process.stderr.read()
     return points, known
-
-
-def memory(pid):
-    """Bytes that a process holds."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def main(_):

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments import memory
+
 
 class Outcome(NamedTuple):
     """Of a case: ``counts``, a dict, how often what happened, and ``failures``, a list of sentences."""
@@ -144,7 +146,7 @@ class Workshop:
         child = self.start(function, *given, log=writer)
         os.close(writer)
         while ended is None:
-            peak = max(peak, _megabytes(child))
+            peak = max(peak, memory.peak(child))
             text.append(_read(reader))
             done, status = os.waitpid(child, os.WNOHANG)
             passed = time.monotonic() - begun
@@ -185,14 +187,6 @@ def _read(pipe):
         while piece := os.read(pipe, 65536):
             found += piece
     return found
-
-
-def _megabytes(process):
-    try:
-        text = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return 0.0
-    return max((int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM")), default=0.0)
 
 
 def _draw(folder):

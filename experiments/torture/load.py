@@ -1,12 +1,11 @@
 """Many images, many training images, many processes: memory stays, results stay the same."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+from experiments import memory
 from experiments.torture import Attack, Outcome, fit, fsad
 
 FLAT = 60  # megabytes that ten times as many images may take more
@@ -21,17 +20,9 @@ def _measured(command, **environment):
         text, peak = b"", 0.0
         for line in process.stdout:
             text = text[-5000:] + line
-            peak = max(peak, _peak(process.pid))
+            peak = max(peak, memory.peak(process.pid))
         process.wait()
     return process.returncode, peak, text.decode(errors="replace")
-
-
-def _peak(process):
-    try:
-        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
-    except OSError:
-        return 0.0
-    return int(found[1]) / 1024 if found else 0.0
 
 
 def _command(*arguments):

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 
+from experiments import memory
 from experiments.torture import Attack, Outcome, fsad
 
 TOKEN = "sesame"
@@ -79,8 +80,7 @@ class Service:
 
     def memory(self):
         """Megabytes of the process."""
-        with open(f"/proc/{self.process}/status") as file:
-            return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS"))
+        return memory.held(self.process)
 
     def whole(self, image, expected):
         """A failure, or none: the service still gives the score that it gave at first."""

@@ -1,0 +1,23 @@
+import subprocess
+import sys
+
+import pytest
+
+from experiments import memory
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not say")
+def test_what_is_held_and_what_was():
+    memory.forget_peak()
+    before = memory.held()
+    block = bytearray(64_000_000)
+    block[::4096] = b"x" * len(block[::4096])  # each page is touched
+    assert memory.held() - before > 50
+    del block
+    assert memory.held() - before < 50 < memory.peak() - before
+
+
+def test_a_process_that_is_gone_holds_nothing():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    assert memory.held(process.pid) == memory.peak(process.pid) == 0
