@@ -88,7 +88,8 @@ def without_matching(detector):
     backbone, neck, _ = siamese.parts(detector.model)
 
     def embed(batch):
-        return {"embedding": neck(backbone(tf.cast(batch, tf.float32), training=False), training=False)}
+        embeddings = neck(backbone(tf.cast(batch, tf.float32), training=False), training=False)
+        return {"score": tf.reduce_max(embeddings, axis=(1, 2, 3))}  # all of them are computed
 
     signature = [tf.TensorSpec((None, *detector.size, 3), tf.uint8, "images")]
     return tf.function(embed, input_signature=signature, autograph=False)
