@@ -9,7 +9,7 @@ ENV = $(VENV)/.installed
 
 .PHONY: help reproduce-table1 reproduce-table2 reproduce-table3 reproduce-table8 reproduce-table9 reproduce-table10 \
 	reproduce-table11 reproduce-table12 reproduce-table13 reproduce-livieris-table1 figures benchmark-backbones bench \
-	notebooks readme docs test walkthroughs torture audit lock lint clean
+	notebooks readme docs test test-lowest walkthroughs torture audit lock lint clean
 
 help:
 	@echo "make reproduce-table1 | reproduce-table2 | reproduce-table3   tables of Senarathna and Wijesinghe (2025)"
@@ -22,6 +22,7 @@ help:
 	@echo "make readme                runs the commands and examples of README.md"
 	@echo "make docs                  the documentation site, into docs/site"
 	@echo "make test | walkthroughs   the tests; the slow ones: README, notebook, runtimes, tables"
+	@echo "make test-lowest           the tests with the oldest versions of all packages that setup.cfg allows"
 	@echo "make torture               attacks of all kinds, an hour; ARGS=--quick takes a minute"
 	@echo "make audit | lock          known holes in what is installed, by pip-audit; the versions that CI installs, anew"
 	@echo "make lint | clean          ruff and import contracts; remove the environment and cached runs"
@@ -81,6 +82,12 @@ torture: $(ENV)
 $(VENV)/tools: $(ENV)
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet 'pip-audit>=2.9' 'uv>=0.5'
+
+# The oldest versions that setup.cfg allows, in an environment of their own.
+test-lowest: $(VENV)/tools
+	$(PYTHON) -m venv --clear $(VENV)/lowest
+	$(VENV)/tools/bin/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(VENV)/lowest/bin/python -m pytest -n 2 $(ARGS)
 
 audit: $(VENV)/tools
 	$(VENV)/tools/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \

@@ -46,7 +46,7 @@ def draw(kind, count):
 
 references, _ = draw("good", GOOD)
 kinds = ["good", *synthetic.DEFECTS]
-images, masks = (np.concatenate(found) for found in zip(*(draw(kind, TESTED) for kind in kinds), strict=True))
+images, masks = (np.concatenate(both) for both in zip(*(draw(kind, TESTED) for kind in kinds), strict=True))
 labels = np.repeat([kind != "good" for kind in kinds], TESTED).astype(int)  # 1: defective
 print(f"{GOOD} reference images; {len(images)} test images, {labels.sum()} of them defective")
 
@@ -135,9 +135,9 @@ held_out = np.concatenate([
 ])  # fmt: skip
 threshold = farthest(held_out).max()
 scores = farthest(rooted)
-alarms, found = (scores[labels == label] > threshold for label in (0, 1))
+alarms, detected = (scores[labels == label] > threshold for label in (0, 1))
 print(f"4. threshold {threshold:.3f}: {alarms.sum()} of {len(alarms)} good parts alarm, "
-      f"{found.sum()} of {len(found)} defective parts are found")  # fmt: skip
+      f"{detected.sum()} of {len(detected)} defective parts are found")  # fmt: skip
 
 """
 ## Where is the defect?

@@ -55,9 +55,9 @@ class Aligner:
 
     def _coarse_to_fine(self, image):
         coarse, fine = _details(image, COARSE), _details(image, SIDE)
-        turned = sorted((self._turned(coarse, angle) for angle in ANGLES), key=lambda found: -found[0])
+        turned = sorted((self._turned(coarse, angle) for angle in ANGLES), key=lambda fit: -fit[0])
         starts = [np.eye(3), *(rescaled(matrix, coarse.shape, fine.shape) for _, matrix in turned[:STARTS])]
-        return max((self._refined(fine, start) for start in starts), key=lambda found: found[1])
+        return max((self._refined(fine, start) for start in starts), key=lambda fit: fit[1])
 
     def _turned(self, image, angle):
         """``(correlation, matrix)`` of an image that is turned, and shifted to where it then fits best."""

@@ -42,10 +42,10 @@ def confounds(dataset):
         areas = [area for area in areas if area is not None]
         return {"one class from the others": float(np.mean(areas)) if areas else None}
     tests = np.array([s.split == "test" for s in dataset.samples])
-    found, good = {}, labels == 0
+    aurocs, good = {}, labels == 0
     if len(set(tests[good].tolist())) == 2:
-        found["train/good from test/good"] = separability(dataset.colours[good], tests[good], groups[good])
-    return {**found, "good from defective": separability(dataset.colours, labels, groups)}
+        aurocs["train/good from test/good"] = separability(dataset.colours[good], tests[good], groups[good])
+    return {**aurocs, "good from defective": separability(dataset.colours, labels, groups)}
 
 
 def separability(numbers, labels, groups):

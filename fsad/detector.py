@@ -30,8 +30,8 @@ class Detector(Scorer):
         align: move and turn each image until it lies on a reference image (`fsad.alignment`), for parts whose outline
             or marks are in each image; `fit` refuses it where too few of the good images lock.
         group_pattern: a regular expression that finds the name of the part in the path of an image
-            (`fsad.inputs.load`), where several images show one part from different sides: none of them vouches for
-            another when the threshold is set, and `evaluate` leaves out parts seen before.
+            (`fsad.inputs.load`), where several images show one part from different sides: they are not compared
+            with each other when the threshold is set, and `evaluate` leaves out parts seen before.
         settings: of the recipe, such as ``backbone`` (a name or a Keras model, see `fsad.backbones.build`), ``layer``,
             ``weights``, ``side``, ``epochs``.
 

@@ -64,49 +64,49 @@ class Monitor:
 
     def see(self, prediction):
         """`update` for a `fsad.Prediction`; also says ``"not aligned"`` of one that did not lock."""
-        found = self.update(prediction.condition, prediction.score)
+        changes = self.update(prediction.condition, prediction.score)
         self.unaligned += prediction.aligned is False
-        return [*found, "not aligned"] if prediction.aligned is False else found
+        return [*changes, "not aligned"] if prediction.aligned is False else changes
 
     def update(self, values, score):
         """Takes the next image, by its `numbers` and its score; returns what differs now, words for people."""
         self.latest.append((*values, score))
         self.seen += 1
-        found = self._changes()
-        for name in found:
+        changes = self._changes()
+        for name in changes:
             self.first.setdefault(name, self.seen)
-        return found
+        return changes
 
     def _changes(self):
         if len(self.latest) < FEWEST:
             return []
         window = np.array(self.latest)
-        values, found = window[:, :-1], []
+        values, changes = window[:, :-1], []
         differences = values.mean(0) - self.mean
         for k, name in enumerate(NAMES):
             own = max(values[:, k].std(ddof=1), SMALLEST[name] / 10)
             known = self.between[k], max(self.count, 2)
             p = welch(differences[k], (own, len(window)), known)
             if abs(differences[k]) > LARGE * self.deviation[k] and p < CERTAIN:
-                found.append(WORDS[name][int(differences[k] > 0)])
+                changes.append(WORDS[name][int(differences[k] > 0)])
         if len(window) >= FEWEST_SCORES and np.quantile(window[:, -1], 0.25) > self.upper:
-            found.append(SCORES)
-        return found
+            changes.append(SCORES)
+        return changes
 
     def sentences(self):
         """What changed while watching, a list of sentences."""
-        told = []
+        lines = []
         for name, at in self.first.items():
             what = "Scores are higher" if name == SCORES else f"Images are {name}"
-            told.append(f"{what} than those of the good images of the fit, noticed at image {at} of {self.seen}.")
-        if told:
-            told.append("Check light, camera and position; fit again, or learn good images of the new state.")
+            lines.append(f"{what} than those of the good images of the fit, noticed at image {at} of {self.seen}.")
+        if lines:
+            lines.append("Check light, camera and position; fit again, or learn good images of the new state.")
         if self.unaligned:
-            told.append(
+            lines.append(
                 f"{self.unaligned} of {self.seen} images could not be aligned and were scored as they lie: another "
                 "part, or one that is moved or turned too far."
             )
-        return told
+        return lines
 
 
 def welch(difference, one, other):

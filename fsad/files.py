@@ -48,11 +48,11 @@ def atomic_file(path, mode="wb", keep=False):
     # By a name that nobody can foresee, and that must not be there: a link put in its place is not followed.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     part, handle = _made(path, lambda part: os.open(part, flags, 0o666))
-    held = None
+    lock = None
     try:
         with open(handle, mode, **text) as file:
             if hasattr(os, "O_DIRECTORY"):  # not on Windows, which renames no open file
-                held = os.dup(handle)  # shares the lock, until the file is in its place
+                lock = os.dup(handle)  # shares the lock, until the file is in its place
             yield file
             file.flush()
             os.fsync(handle)
@@ -67,8 +67,8 @@ def atomic_file(path, mode="wb", keep=False):
             part.unlink(missing_ok=True)
         raise
     finally:
-        if held is not None:
-            os.close(held)
+        if lock is not None:
+            os.close(lock)
 
 
 def move_file(source, path):

@@ -87,7 +87,7 @@ def undo(detector, progress=True) -> Fitted:
     old, rows = _kept(fitted)
     keep = np.array([record.get("learned") != number for record in old])
     signatures = fitted.signatures[_stored(fitted)]
-    records = [record for record, kept in zip(old, keep, strict=True) if kept]
+    records = [record for record, stays in zip(old, keep, strict=True) if stays]
     changed = _fit(detector, records, fitted.images[rows][keep], signatures[keep], progress)
     limits = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["threshold_before"].items()}
     return dataclasses.replace(changed.with_threshold(Threshold(**limits)), journal=fitted.journal[:-1])

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from fsad import cells
 from fsad.layers import Comparison, Distance, two_embeddings
 
 MAX_PATCHES = 16384  # reference patches that an image is compared with at a time,
@@ -89,8 +90,8 @@ class NearestPatch(Distance):
         self.usual_map = state("usual_map", (*self.cells, count), UNUSUAL)
         self.mean, self.deviation = state("mean", (numbers,), 0.0), state("deviation", (numbers,), 1.0)
         self.weight = state("weight", (numbers,), 1 / numbers)
-        self._smooth = [_gaussian(size, self.smoothing) for size in self.cells]
-        self._in_tile = _tiles(self.cells, self.tile or self.cells)
+        self._smooth = [cells.gaussian(size, self.smoothing) for size in self.cells]
+        self._in_tile = cells.tiles(self.cells, self.tile or self.cells)
         self.inside = None
         if self.roi is not None:
             self.inside = np.asarray(self.roi, np.float32)
@@ -263,26 +264,3 @@ def _nearest(flat, references, each):
         ops.reshape(likeness, (-1, count if each else 1, height * width * (1 if each else count))), axis=2
     )
     return ops.maximum(1.0 - likeness, 0.0)  # rounding must not make it negative
-
-
-def _tiles(cells, tile):
-    """The cells in each tile, as rows of numbers ``(tiles, places)`` into a map of ``cells``."""
-    tile = [min(one, size) for one, size in zip(tile, cells, strict=True)]
-    starts = [_starts(size, one) for size, one in zip(cells, tile, strict=True)]
-    numbers = np.arange(cells[0] * cells[1]).reshape(cells)
-    return np.stack([numbers[y : y + tile[0], x : x + tile[1]].ravel() for y in starts[0] for x in starts[1]])
-
-
-def _starts(size, tile):
-    """Where tiles begin that cover a side in steps of at most half a tile."""
-    count = 1 + int(np.ceil((size - tile) / max(1, tile // 2)))
-    return np.linspace(0, size - tile, count).round().astype(int)
-
-
-def _gaussian(size, sigma):
-    """The matrix ``(size, size)`` that smooths a column of cells; what lies beyond the border does not count."""
-    if not sigma:
-        return np.eye(size, dtype=np.float32)
-    steps = np.arange(size)[:, None] - np.arange(size)
-    weights = np.exp(-(steps**2) / (2 * sigma**2)) * (np.abs(steps) <= 4 * sigma)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)

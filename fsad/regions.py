@@ -56,7 +56,7 @@ def find(anomaly_map, size, limit, min_area=0):
     values = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     scale = np.array([size[1] / width, size[0] / height])
     count, labels = cv2.connectedComponents((values > limit).astype(np.uint8), connectivity=8)
-    found = []
+    regions = []
     for number in range(1, count):
         own = labels == number
         area = round(float(own.sum() * scale.prod()))
@@ -68,7 +68,7 @@ def find(anomaly_map, size, limit, min_area=0):
         box = np.round(np.array([left, top, across, down]) * np.tile(scale, 2)).astype(int)
         contour = ((outline + 0.5) * scale).astype(int)
         inside = values[own]
-        found.append(
+        regions.append(
             Region(
                 tuple(box.tolist()),
                 tuple(map(tuple, contour.tolist())),
@@ -77,7 +77,7 @@ def find(anomaly_map, size, limit, min_area=0):
                 float(inside.mean() - limit),
             )
         )
-    return tuple(sorted(found, key=lambda region: -region.peak))
+    return tuple(sorted(regions, key=lambda region: -region.peak))
 
 
 def as_json(region):

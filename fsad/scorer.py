@@ -64,9 +64,9 @@ class Scorer:
         if unsure:
             new = thresholds.band(new, unsure)
         elif unsure is None and old.unsure:
-            kept = min(old.unsure[0], new.value), max(old.unsure[1], new.value)
+            band = min(old.unsure[0], new.value), max(old.unsure[1], new.value)
             how = new.how + "".join(old.how.partition("; unsure")[1:])
-            new = dataclasses.replace(new, unsure=kept, how=how)
+            new = dataclasses.replace(new, unsure=band, how=how)
         self.fitted = self._known().with_threshold(new)
         return new
 
@@ -236,9 +236,9 @@ class Scorer:
 
                 anomaly_map = methods.anomaly_map(self.fitted, self.methods[0], reading.resized)
             anomaly_map = self._back(anomaly_map, reading)
-        limit, found = self.fitted.map_limit, None
+        limit, places = self.fitted.map_limit, None
         if details and limit is not None:
-            found = regions.find(anomaly_map, reading.image.shape[:2], limit)
+            places = regions.find(anomaly_map, reading.image.shape[:2], limit)
         return Prediction(
             reading.sample,
             score=score,
@@ -247,7 +247,7 @@ class Scorer:
             nearest=int(np.argmin(outputs["per_reference"])) // views,
             anomaly_map=anomaly_map,
             answer=self._answer(outputs, reading),
-            regions=found,
+            regions=places,
             condition=drift.numbers(reading.resized),
             aligned=None if reading.aligned is None else reading.aligned.matrix is not None,
             image=reading.image,

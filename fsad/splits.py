@@ -95,18 +95,18 @@ def sample_shots(
 
     by_type = [[s for s in order if s.kind == t] for t in rng.permutation(types) if t != hold_out]
     defective = take(by_type, defective, "defective parts")
-    apart = dataset.layout == "MVTec AD" and not pooled
-    normal = [[s for s in order if not s.label and not (apart and s.split == "test")]]
+    separate = dataset.layout == "MVTec AD" and not pooled
+    normal = [[s for s in order if not s.label and not (separate and s.split == "test")]]
     anchors = take(normal, anchors, "good parts as anchors")
     good = take(normal, good, "further good parts")
     used |= support_groups
-    remaining = [s for s in order if s.group not in used and not (apart and s.split == "train")]
+    remaining = [s for s in order if s.group not in used and not (separate and s.split == "train")]
     test = [[s for s in remaining if bool(s.label) == value] for value in (False, True)]
     count = min(map(len, test)) if test_good is None else len(test[1])
     count = count if test_per_class is None else min(count, test_per_class)
     good_count = count if test_good is None else min(test_good, len(test[0]))
     if not count or not good_count:
-        pool = "; good images of train/ are tested only if pooled" if apart and not test[0] else ""
+        pool = "; good images of train/ are tested only if pooled" if separate and not test[0] else ""
         raise ValueError(f"{dataset.folder}: expected good and defective images left for testing. Received: none{pool}")
     return Shots(anchors, good, defective, tuple(test[0][:good_count] + test[1][:count]))
 

@@ -98,13 +98,13 @@ def _steadily(folder, read):
     while True:
         before = _identity(folder)
         try:
-            found = read(folder)
+            content = read(folder)
         except DetectorError:
             if _identity(folder) == before:
                 raise
             continue
         if _identity(folder) == before:
-            return found
+            return content
 
 
 def _identity(folder):

@@ -70,13 +70,13 @@ class Folder:
 
     def ready(self):
         """Marks of the files that are complete and not done, the oldest first."""
-        now, found = self.clock(), {}
+        now, marks = self.clock(), {}
         for mark in self._present():
             if mark not in self.done:
-                found[mark] = self._waiting.get(mark, now)
-        self.arrived = not found.keys() <= self._waiting.keys()
-        self._waiting = found  # a file that grew, or went, has another mark or none
-        return sorted((m for m, since in found.items() if now - since >= SETTLED), key=lambda m: (m.time, m.name))
+                marks[mark] = self._waiting.get(mark, now)
+        self.arrived = not marks.keys() <= self._waiting.keys()
+        self._waiting = marks  # a file that grew, or went, has another mark or none
+        return sorted((m for m, since in marks.items() if now - since >= SETTLED), key=lambda m: (m.time, m.name))
 
     def waited(self, mark):
         """Seconds that a file has stood still."""

@@ -1,11 +1,12 @@
 import pytest
 
 from experiments.benchmarks import ray as benchmark
+from experiments.benchmarks import ray_page
 
 
 def test_many_cores_are_arithmetic_and_say_what_breaks_first():
     """50 ms and 100 kB an image: 20 images and 16 Mbit a second and core."""
-    rows, limits = benchmark.on_paper(0.05, 100_000, 100, price=0.036, gigabits=1.6, shard_size=1000)
+    rows, limits = ray_page.on_paper(0.05, 100_000, 100, price=0.036, gigabits=1.6, shard_size=1000)
     assert [row["images per second"] for row in rows] == ["200", "2,000", "20,000"]
     assert {row["euros per million"] for row in rows} == {"0.50"}  # 50,000 seconds
     assert rows[1]["read, Gbit/s"] == "1.60" and rows[1]["shards per second"] == "2.00"
@@ -26,9 +27,9 @@ def test_speed_is_from_the_first_shard_to_the_last(tmp_path):
         shards.write(tmp_path / f"shard-{k:06d}.parquet", rows, "parquet")
         os.utime(tmp_path / f"shard-{k:06d}.parquet", (100, 100 + 2 * k))
     assert benchmark.running(tmp_path) == 10 / 4
-    found = benchmark.exact(tmp_path)
-    assert found == {"rows": 15, "distinct": 15, "scores": list(map(float, range(15)))}
-    assert benchmark.difference({"scores": [1.0, 2.5]}, {"scores": [1.0, 2.0, 9.0]}) == 0.5
+    rows = benchmark.exact(tmp_path)
+    assert rows == {"rows": 15, "distinct": 15, "scores": list(map(float, range(15)))}
+    assert ray_page.difference({"scores": [1.0, 2.5]}, {"scores": [1.0, 2.0, 9.0]}) == 0.5
 
 
 @pytest.mark.slow
@@ -38,8 +39,8 @@ def test_a_lost_node_costs_no_row(saved, parts, tmp_path):
 
     paths = [str(path) for path in sorted(parts.glob("t*/*/*.png"))]
     paths = (paths * 4)[:80]
-    found = race.alone(benchmark.lost_node, str(saved), paths, tmp_path / "out", 5)
-    assert found["lost"] and found["rows"] == found["distinct"] == 80
+    rows = race.alone(benchmark.lost_node, str(saved), paths, tmp_path / "out", 5)
+    assert rows["lost"] and rows["rows"] == rows["distinct"] == 80
 
 
 def test_the_page_says_what_is_measured_and_what_is_not():
@@ -49,9 +50,9 @@ def test_the_page_says_what_is_measured_and_what_is_not():
     facts = {"command": "c", "images": 8, "shard_size": 2, "paper_shard_size": 1000, "bytes": 1e5, "weights": "none",
              "side": "9 x 9", "price": 0.036, "gigabits": 1.0, "load": 1.0, "one": one, "actors": {1: own, 2: own},
              "handed out": 20.0, "lost images": 8, "lost": {**own, "lost": True}}  # fmt: skip
-    text = benchmark.page(facts)
+    text = ray_page.page(facts)
     assert "| Ray, 2 actors of 1 core | 5.0 | 2.0 | 100.0 | 90 | 300 | 8, 8 | 0 |" in text
     assert "Not measured: arithmetic from the 100.0 ms" in text and "| 10 | 100 | 2.78 | 1.00 |" in text
     assert "One is killed after the first shard" in text
     facts["lost"]["lost"] = False
-    assert "NOT killed" in benchmark.page(facts)
+    assert "NOT killed" in ray_page.page(facts)

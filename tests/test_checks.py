@@ -42,8 +42,11 @@ def test_light_that_differs_between_folders_is_told(parts, tmp_path, offline):
     for path in (folder / "test").rglob("*.png"):
         write_image(path, np.clip(read_image(path) * 0.6, 0, 255).astype(np.uint8))
     report = checks.check(folder, progress=False)
-    told = dict(report.colours)
-    assert told["train/good from test/good"] > 0.9 and set(told) == {"train/good from test/good", "good from defective"}
+    colours = dict(report.colours)
+    assert colours["train/good from test/good"] > 0.9 and set(colours) == {
+        "train/good from test/good",
+        "good from defective",
+    }
     assert "check that both were photographed alike" in report.text() and not report.bad
 
 

@@ -36,8 +36,8 @@ def test_what_is_told_apart_depends_on_the_layout(tmp_path, layout, rng):
     samples = [Sample(tmp_path / name / f"{k}.png", label, group=10 * n + k, folder=tmp_path)
                for n, (name, label) in enumerate(names) for k in range(10)]  # fmt: skip
     numbers = rng.normal(size=(30, 6)) + 9 * (np.arange(30)[:, None] >= 10)
-    told = colours.confounds(Dataset(tmp_path, layout, tuple(samples), colours=numbers))
+    aurocs = colours.confounds(Dataset(tmp_path, layout, tuple(samples), colours=numbers))
     if layout == "classes":
-        assert list(told) == ["one class from the others"]
+        assert list(aurocs) == ["one class from the others"]
     else:
-        assert told["train/good from test/good"] == 1 and 0.6 < told["good from defective"] < 1
+        assert aurocs["train/good from test/good"] == 1 and 0.6 < aurocs["good from defective"] < 1

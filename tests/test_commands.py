@@ -264,10 +264,10 @@ def test_weights_says_what_goes_where_and_checks_a_file(tmp_path, monkeypatch, c
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     backbones.build("mobilenet", "none")[0].save_weights(tmp_path / "mine.weights.h5")
     assert cli.main(["weights", "mobilenet"]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     file = backbones.SPECS["mobilenet"].files[-1]
-    assert f"mobilenet/{file}" in told and "here     no" in told and "Apache-2.0" in told
-    assert f"Not used: {tmp_path}/mine.weights.h5: no backbone takes" in told
+    assert f"mobilenet/{file}" in printed and "here     no" in printed and "Apache-2.0" in printed
+    assert f"Not used: {tmp_path}/mine.weights.h5: no backbone takes" in printed
     (tmp_path / "text.h5").write_text("text")
     assert cli.main(["weights", "mobilenet", f"--check={tmp_path}/text.h5"]) == 2
     assert "expected weights of" in capsys.readouterr().err

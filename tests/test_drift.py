@@ -41,8 +41,8 @@ def test_nothing_is_said_of_images_like_those_of_the_fit(images, rng):
 def test_a_change_is_noticed(images, change, word):
     monitor = drift.Monitor(images, np.arange(16.0))
     feed(monitor, images, score=8.0)
-    found = feed(monitor, np.concatenate([change(images)] * 2), score=8.0)
-    assert word in found[-1] and 17 <= monitor.first[word] <= 48
+    changes = feed(monitor, np.concatenate([change(images)] * 2), score=8.0)
+    assert word in changes[-1] and 17 <= monitor.first[word] <= 48
     assert f"Images are {word} than those of the good images of the fit, noticed at image" in " ".join(
         monitor.sentences()
     )
@@ -52,8 +52,8 @@ def test_scores_alone_may_change_but_defective_parts_are_no_drift(images):
     half = drift.Monitor(images, np.arange(16.0))
     assert not any(half.update(drift.numbers(images[k % 16]), 100.0 if k % 2 else 5.0) for k in range(64))
     every = drift.Monitor(images, np.arange(16.0))
-    found = feed(every, images, score=12.0)  # above three quarters of the good ones
-    assert found[14] == [] and found[-1] == ["scores"]
+    changes = feed(every, images, score=12.0)  # above three quarters of the good ones
+    assert changes[14] == [] and changes[-1] == ["scores"]
     assert every.sentences()[0].startswith("Scores are higher than those of the good images of the fit")
 
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.explanations import run, table
+from experiments.explanations import run, sentences, table
 from experiments.explanations.table import TABLE
 from experiments.runner import Run
 from fsad import inputs
@@ -56,7 +56,7 @@ def test_what_fails_is_said():
         "sinex": measured([0.5, 0.7], shuffled=0.8, other_references=0.95),
         "integrated_gradients": measured([0.6, 0.6], shifted=0.2, completeness=0.07),
     }
-    text = "\n".join(table.sentences([(one, *one.load()) for one in [finished("metal_s", methods)]]))
+    text = "\n".join(sentences.sentences([(one, *one.load()) for one in [finished("metal_s", methods)]]))
     assert "what was learned): paper S: sinex 0.80." in text and "replaced): paper S: sinex 0.95." in text
     assert "saliency (0.40), integrated_gradients (0.20), sinex (0.40) stays less alike than 0.5" in text
     assert "saliency orders the pixels best, insertion less deletion +1.50" in text
@@ -71,11 +71,13 @@ def test_every_measure_of_a_method(tiny_recipe, rng):
     masks = np.zeros((3, 16, 16), bool)
     masks[:, :4, :4] = True
     for name in ("integrated_gradients", "edges"):
-        found, maps = run.measure(name, comparer, images, masks, references, others, 0.1, 0)
-        assert maps.shape == (3, 64, 64) and set(table.MEASURES) <= set(found)
-        assert len(found["pixel_auroc"]) == 3 and len(found["gain_blur"]) == len(found["shuffled"]) == run.CHECKED
-        assert np.isfinite(np.concatenate([np.atleast_1d(values) for values in found.values()])).all()
-    assert found["shuffled"] == found["other_references"] == pytest.approx([1, 1])  # edges know neither
+        measures, maps = run.measure(name, comparer, images, masks, references, others, 0.1, 0)
+        assert maps.shape == (3, 64, 64) and set(table.MEASURES) <= set(measures)
+        assert (
+            len(measures["pixel_auroc"]) == 3 and len(measures["gain_blur"]) == len(measures["shuffled"]) == run.CHECKED
+        )
+        assert np.isfinite(np.concatenate([np.atleast_1d(values) for values in measures.values()])).all()
+    assert measures["shuffled"] == measures["other_references"] == pytest.approx([1, 1])  # edges know neither
 
 
 def test_every_kind_of_defect_has_its_turn():

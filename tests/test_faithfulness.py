@@ -45,8 +45,8 @@ def test_agrees_with_quantus(rng):
         top, left = rng.integers(0, 8, 2)
         mask[top : top + 4, left : left + 3] = True
         for name, measure in ours.items():
-            theirs = getattr(quantus, name)(disable_warnings=True)
-            value = theirs.evaluate_batch(a_batch=one[None], s_batch=mask[None])[0]
+            measure = getattr(quantus, name)(disable_warnings=True)
+            value = measure.evaluate_batch(a_batch=one[None], s_batch=mask[None])[0]
             assert measure(one, mask) == pytest.approx(float(value), abs=1e-6), name
 
 
@@ -72,14 +72,14 @@ def test_a_map_of_the_network_fails_once_that_is_shuffled_and_a_map_of_edges_doe
     images = rng.integers(0, 256, (3, 16, 16, 3), np.uint8)
     references = comparer.references(rng.integers(0, 256, (2, 16, 16, 3), np.uint8))
     before = comparer.model.get_weights()
-    found = {
+    correlations = {
         name: faithfulness.cascading_randomisation(
             comparer, images, references, explain(comparer, images, references), explain, np.random.default_rng(0), 2
         )
         for name, explain in (("saliency", saliency.maps), ("edges", controls.edge_maps))
     }
-    assert found["saliency"].shape == (2, 3) and (found["edges"] == pytest.approx(1))
-    assert found["saliency"][-1].mean() < 0.6
+    assert correlations["saliency"].shape == (2, 3) and (correlations["edges"] == pytest.approx(1))
+    assert correlations["saliency"][-1].mean() < 0.6
     assert all((a == b).all() for a, b in zip(before, comparer.model.get_weights(), strict=True))  # restored
 
 

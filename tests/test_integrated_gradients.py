@@ -8,10 +8,10 @@ def test_of_a_linear_score_each_value_adds_its_difference(adding, rng):
     comparer = adding(4)
     reference = rng.integers(0, 100, (1, 4, 4, 3), np.uint8)
     images = reference + rng.integers(1, 100, (3, 4, 4, 3), np.uint8)
-    found = integrated_gradients.attributions(comparer, images, comparer.references(reference), steps=2)
-    np.testing.assert_allclose(found, images.astype(float) - reference, rtol=1e-4)
+    attributions = integrated_gradients.attributions(comparer, images, comparer.references(reference), steps=2)
+    np.testing.assert_allclose(attributions, images.astype(float) - reference, rtol=1e-4)
     maps = integrated_gradients.maps(comparer, images, comparer.references(reference), steps=2)
-    np.testing.assert_allclose(maps, found.sum(-1), rtol=1e-5)
+    np.testing.assert_allclose(maps, attributions.sum(-1), rtol=1e-5)
 
 
 def test_completeness(tiny_recipe, rng):

@@ -101,8 +101,6 @@ def test_a_small_defect_does_not_drown_in_a_large_image():
     whole, tiled = (built(NearestPatch(tile=tile, **options), (20, 20, 2)) for tile in (None, (2, 2)))
     assert np.allclose(whole.features(maps), np.log((99 * 0.01 + 0.1) / 100), atol=1e-5)
     assert np.allclose(tiled.features(maps), np.log(0.1), atol=1e-5)
-    numbers = nearest_patch._tiles((5, 4), (2, 4))
-    assert numbers.tolist() == [list(range(4 * k, 4 * k + 8)) for k in range(4)]  # by half a tile, to the border
 
 
 def test_what_is_fitted_is_saved_with_the_layer(tmp_path):

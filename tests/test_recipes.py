@@ -176,13 +176,13 @@ def test_patches_keep_the_principal_components_of_the_good_images(rng):
     kernel[..., 2] = kernel[..., 0]  # two of three features are the same: two components hold all
     mine.layers[-1].set_weights([kernel, bias])
     images = rng.integers(0, 256, (4, 64, 64, 3)).astype(np.uint8)
-    kept, whole = (patches.build(mine, side=64, components=count, window=1) for count in (2, None))
-    assert not kept.adapt(kept.model, images)
-    few, every = (scoring.embed(recipe.model, images).reshape(-1, size) for recipe, size in ((kept, 2), (whole, 3)))
+    reduced, whole = (patches.build(mine, side=64, components=count, window=1) for count in (2, None))
+    assert not reduced.adapt(reduced.model, images)
+    few, every = (scoring.embed(recipe.model, images).reshape(-1, size) for recipe, size in ((reduced, 2), (whole, 3)))
     assert np.allclose(few @ few.T, every @ every.T, atol=1e-4)
-    before = kept.model.get_layer("neck").get_weights()
-    kept.adapt(kept.model, images[::-1])
-    assert np.allclose(before, kept.model.get_layer("neck").get_weights(), atol=1e-4)
+    before = reduced.model.get_layer("neck").get_weights()
+    reduced.adapt(reduced.model, images[::-1])
+    assert np.allclose(before, reduced.model.get_layer("neck").get_weights(), atol=1e-4)
 
 
 def test_patches_of_the_filter_bank_need_no_window_and_no_mirrors():

@@ -4,9 +4,11 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -246,6 +248,27 @@ def test_no_image_is_lost_or_doubled_when_actors_are_killed(ray, saved, many, tm
     after = {path: path.stat().st_mtime_ns for path in output.glob("shard-*")}
     assert sum(after[path] != before[path] for path in before) == 2
     assert scale.score(many, saved, output, shard_size=4, progress=False) == (61, 0, 0)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_killed_driver_goes_on_where_it_was(saved, many, tmp_path):
+    """The command is killed once the first shards are there; the same command scores the others, and no row twice."""
+    output = tmp_path / "out"
+    program = "import sys; from fsad.cli import main; sys.exit(main())"
+    call = [sys.executable, "-c", program, "score", saved, many, "--ray=local", f"--out={output}", "--shard_size=4",
+            "--actors=1"]  # fmt: skip
+    with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as driver:
+        while driver.poll() is None and len(list(output.glob("shard-*"))) < 2:
+            time.sleep(0.02)
+        os.killpg(driver.pid, signal.SIGKILL)
+    assert driver.returncode == -signal.SIGKILL
+    before = {path: path.stat().st_mtime_ns for path in output.glob("shard-*.parquet")}
+    assert 2 <= len(before) < 16
+    done = subprocess.run(call, capture_output=True, text=True)
+    assert done.returncode == 1 and f"61 images, {61 - 4 * len(before)} of them now" in done.stdout, done.stderr[-2000:]
+    assert [row["row"] for row in written(output)] == list(range(61))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 @needs_ray

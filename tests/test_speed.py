@@ -1,25 +1,25 @@
 import json
 import pkgutil
 
-from experiments.benchmarks import scale, speed
+from experiments.benchmarks import contenders, scale, speed_pages
 
 
 def test_every_implementation_that_is_declared_exists():
-    for section in speed.SECTIONS.values():
+    for section in contenders.SECTIONS.values():
         for target, _ in section.contenders.values():
             assert callable(pkgutil.resolve_name(f"experiments.benchmarks.{target}"))
 
 
 def test_page_shows_the_ratios_and_says_what_moved():
-    committed = json.loads(speed.RESULTS.read_text())
-    assert speed.page(committed) == speed.RESULTS.with_suffix(".md").read_text()
-    assert speed.moved(committed, committed) == (["No ratio moved by more than 25%."], False)
+    committed = json.loads(speed_pages.RESULTS.read_text())
+    assert speed_pages.page(committed) == speed_pages.RESULTS.with_suffix(".md").read_text()
+    assert speed_pages.moved(committed, committed) == (["No ratio moved by more than 25%."], False)
     slower = json.loads(json.dumps(committed))
     row = slower["sections"]["score"]["fsad, tensorflow"]
     row["times"] /= 2
-    lines, fell = speed.moved(slower, committed)
+    lines, fell = speed_pages.moved(slower, committed)
     assert fell and len(lines) == 1 and "fsad, tensorflow" in lines[0]
-    assert speed.moved(committed, slower)[1] is False  # faster than before is no fault
+    assert speed_pages.moved(committed, slower)[1] is False  # faster than before is no fault
 
 
 def test_scale_page():

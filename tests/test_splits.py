@@ -50,9 +50,9 @@ def mvtec(tmp_path, test_good=6):
 
 
 def test_mvtec_tests_on_test_and_takes_good_ones_from_train_unless_pooled(tmp_path, rng):
-    apart = [splits.sample_shots(mvtec(tmp_path), rng, 2, 2, 2) for _ in range(5)]
-    assert {s.split for shots in apart for s in (*shots.anchors, *shots.good)} == {"train"}
-    assert {s.split for shots in apart for s in shots.test} == {"test"}
+    separate = [splits.sample_shots(mvtec(tmp_path), rng, 2, 2, 2) for _ in range(5)]
+    assert {s.split for shots in separate for s in (*shots.anchors, *shots.good)} == {"train"}
+    assert {s.split for shots in separate for s in shots.test} == {"test"}
     pooled = [splits.sample_shots(mvtec(tmp_path), rng, 2, 2, 2, pooled=True) for _ in range(5)]
     assert {s.split for shots in pooled for s in shots.test if not s.label} == {"train", "test"}
     with pytest.raises(ValueError, match="tested only if pooled"):

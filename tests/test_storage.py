@@ -75,8 +75,8 @@ def test_readers_meet_one_detector_or_the_other_while_it_is_saved(fitted, folder
     def read():
         while not stop.is_set():
             try:
-                weights, _, found, _ = storage.load(folder)
-                assert weights[0][0] == found["number"]
+                weights, _, note, _ = storage.load(folder)
+                assert weights[0][0] == note["number"]
             except Exception as error:
                 failures.append(error)
 

@@ -99,8 +99,8 @@ def test_a_band_of_unsure_scores():
     assert verdicts == ["good", "good", "unsure", "unsure", "defective"]
     assert threshold.verdict(0.175, threshold=0.1) == "defective" and "unsure by a rate of 0.1" in threshold.how
     # What lies between well separated scores, neither kind has shown.
-    apart = thresholds.band(thresholds.choose(good, 1 + good), 0.1)
-    assert apart.unsure == pytest.approx((0.18, 1.02)) and apart.verdict(0.6) == "unsure"
+    band = thresholds.band(thresholds.choose(good, 1 + good), 0.1)
+    assert band.unsure == pytest.approx((0.18, 1.02)) and band.verdict(0.6) == "unsure"
     with pytest.raises(ValueError, match=r"defective images to set a band"):
         thresholds.band(thresholds.choose(good), 0.1)
 

@@ -125,7 +125,7 @@ def report(runs):
                 if record[key] is not None:
                     values.setdefault(key, []).append(record[key])
         note = f"{len(records)} draws, {len(records[0]['test']['label'])} test images per draw; {records[0]['data']}."
-        results[row.key] = Result({key: statistics.spread(found) for key, found in values.items()}, (note,))
+        results[row.key] = Result({key: statistics.spread(numbers) for key, numbers in values.items()}, (note,))
     return results, "", {}
 
 

@@ -139,7 +139,7 @@ def report(runs):
             values.setdefault("seen", []).append(record["seen"])
         tested = " or ".join(map(str, sorted({len(r["test"]["label"]) for r in records})))
         note = f"{len(records)} draws, {tested} test images per draw; {records[0]['data']}."
-        cells = {key: statistics.spread(found) for key, found in values.items()}
+        cells = {key: statistics.spread(numbers) for key, numbers in values.items()}
         results[row.key] = Result(cells, (note,))
     return results, "", {}
 

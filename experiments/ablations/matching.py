@@ -75,7 +75,7 @@ def train(settings, on_epoch=lambda loss: None):
     wanted = {**settings, "good": min(settings["good"], max(16, parts // 3))}
     shots = data.shots(dataset, wanted, rng)
     good = list(shots.good)
-    found = {}
+    by_title = {}
     for count in LAYERS:
         size = input_size.keeping_aspect(good, recipes.patches.SIDE, [])
         recipe = recipes.patches.build(settings["backbone"], settings["weights"], side=size, layers=LAYERS[count])
@@ -96,10 +96,14 @@ def train(settings, on_epoch=lambda loss: None):
             if "share" in row:
                 chosen = thinned(pool, row["how"], max(1, round(row["share"] * len(pool))), rng)
                 pool, owners = pool[chosen], owners[chosen]
-            found[title] = measured(layer, embeddings[:n], groups[:n], test, pool, owners) | {"network": network}
+            by_title[title] = measured(layer, embeddings[:n], groups[:n], test, pool, owners) | {"network": network}
         keras.backend.clear_session()
     on_epoch(float("nan"))
-    return {"data": data.describe(dataset, settings), "test": data.test_fields(shots.test, dataset), "rows": found}, {}
+    return {
+        "data": data.describe(dataset, settings),
+        "test": data.test_fields(shots.test, dataset),
+        "rows": by_title,
+    }, {}
 
 
 def pooled(recipe, images, embeddings, groups, views):
@@ -172,8 +176,8 @@ def report(runs):
 
 def curves(results):
     """AUROC over the arithmetic of matching, a curve for each way of growing or thinning the references."""
-    kept = {how: [DEFAULT, *(f"{share:.0%} of the patches, {how}" for share in SHARES)] for how in HOW}
-    families = {title: [f"{n} references, {title}" for n in NUMBERS] for title in VIEWS.values()} | kept
+    thinned_rows = {how: [DEFAULT, *(f"{share:.0%} of the patches, {how}" for share in SHARES)] for how in HOW}
+    families = {title: [f"{n} references, {title}" for n in NUMBERS] for title in VIEWS.values()} | thinned_rows
     families["layers"] = ["1 layer, 16 references", DEFAULT, "3 layers, 16 references"]
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axis = figure.subplots()

@@ -65,14 +65,14 @@ def measured(name):
     detector.fit([str(s.path) for s in (*shots.anchors, *shots.good)], progress=False)
     held_out = [s.path for s in shots.test if not s.label][:MOST]
     images = read_images(held_out, detector.size)
-    found = {}
+    measures = {}
     for change, apply in CHANGES.items():
         changed = apply(images)
         scores = np.concatenate(
             [detector.scorer(changed[k : k + 8])["score"].numpy() for k in range(0, len(changed), 8)]
         )
-        found[change] = np.array([drift.numbers(image) for image in changed]), scores
-    return detector, found
+        measures[change] = np.array([drift.numbers(image) for image in changed]), scores
+    return detector, measures
 
 
 def noticed(monitor, streams):
@@ -85,7 +85,7 @@ def noticed(monitor, streams):
 
 def line(name, detector, found, change, rng):
     """A line of the table."""
-    told, when, false = [], [], 0
+    named, when, false = [], [], 0
     for _ in tqdm(range(FLAGS.streams), desc=f"{name}, {change}", unit="stream", leave=False):
         monitor = drift.monitor_of(detector.fitted)
         plain, changed = found["unchanged"], found[change]
@@ -99,8 +99,8 @@ def line(name, detector, found, change, rng):
             false += 1
             continue
         when.append(first[0] - (0 if change == "unchanged" else BEFORE))
-        told += first[1]
-    words = ", ".join(word for word, _ in collections.Counter(told).most_common(2))
+        named += first[1]
+    words = ", ".join(word for word, _ in collections.Counter(named).most_common(2))
     return {
         "data": name,
         "change": change,
@@ -113,8 +113,8 @@ def line(name, detector, found, change, rng):
 def main(_):
     lines, rng = [], np.random.default_rng(0)
     for name in FLAGS.drift_sets:
-        detector, found = measured(name)
-        lines += [line(name, detector, found, change, rng) for change in CHANGES]
+        detector, measures = measured(name)
+        lines += [line(name, detector, measures, change, rng) for change in CHANGES]
     text = (
         "# Drift: how soon it is noticed, how often falsely\n\n"
         f"Written by `python -m experiments.benchmarks.drift` on {machine()}. Detectors fitted to 16 good images; "

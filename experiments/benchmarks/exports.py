@@ -20,8 +20,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import data, runner
-from experiments.benchmarks.speed import write
-from experiments.page import machine
+from experiments.page import machine, write_text
 from experiments.statistics import markdown
 from fsad import export, metrics, splits
 from fsad.detector import Detector
@@ -84,7 +83,7 @@ def main(_):
     ]
     suffix = "" if name == "synthetic-metal" else f"_{Path(name).name}"
     path = Path(FLAGS.out) / f"check_exports{suffix}.json"
-    write(path, {"threshold": limit, "runtimes": rows}, "\n\n".join(text) + "\n")
+    write_text(path, {"threshold": limit, "runtimes": rows}, "\n\n".join(text) + "\n")
     print(f"{table}\n\nWritten: {os.path.relpath(path.with_suffix(''))}.md, .json")
 
 

@@ -71,16 +71,16 @@ def draw(folder):
             made, rng = surface(k)
             state = rng.bit_generator.state
 
-            def picture(one, name, rng=rng, state=state):
+            def draw_into(one, name, rng=rng, state=state):
                 rng.bit_generator.state = state  # the same light and noise
                 image = photograph(one, rng, np.random.default_rng(8))[:HEIGHT]
                 write_image(part / name, image)
 
-            picture(made, f"good/{k:02d}.png" if k < GOOD else f"test/good/{k:02d}.png")
+            draw_into(made, f"good/{k:02d}.png" if k < GOOD else f"test/good/{k:02d}.png")
             for kind, depth in KINDS.items() if k >= GOOD else ():
                 one, place = scratched(made, np.random.default_rng([k, 9]), depth)
                 places[f"{kind}/{k:02d}.png"] = place
-                picture(one, f"test/{kind}/{k:02d}.png")
+                draw_into(one, f"test/{kind}/{k:02d}.png")
         (part / "places.json").write_text(json.dumps(places))
     return folder
 

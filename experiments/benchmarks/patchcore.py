@@ -78,9 +78,9 @@ def scored(job, scores):
         scores([one])
         milliseconds.append(1000 * (time.perf_counter() - begun))
     begun = time.perf_counter()
-    found = scores(job["test"])
+    values = scores(job["test"])
     rate = len(job["test"]) / (time.perf_counter() - begun)
-    return {"scores": found, "milliseconds": sorted(milliseconds[1:])[TIMED // 2], "rate": rate}
+    return {"scores": values, "milliseconds": sorted(milliseconds[1:])[TIMED // 2], "rate": rate}
 
 
 def inferred(job, folder):

@@ -113,8 +113,8 @@ def fsad_score(one, folder):
     import fsad
 
     detector = fsad.load(Path(folder) / "detector")
-    found = patchcore.scored(one, lambda names: detector.score(names).tolist())
-    return {**found, "megabytes": memory.peak()}
+    facts = patchcore.scored(one, lambda names: detector.score(names).tolist())
+    return {**facts, "megabytes": memory.peak()}
 
 
 def keras_fit(one):
@@ -139,8 +139,8 @@ def keras_fit(one):
     def scores(names):
         return [float(nearest.kneighbors(some)[0].max()) for name in names for some in patches([name])]
 
-    found = patchcore.scored(one, scores)
-    return {"fit_seconds": fit_seconds, "fit_megabytes": memory.peak(), "threshold": None, **found}
+    facts = patchcore.scored(one, scores)
+    return {"fit_seconds": fit_seconds, "fit_megabytes": memory.peak(), "threshold": None, **facts}
 
 
 def measure(what, name, drawn, weights, cache):
@@ -217,9 +217,9 @@ def ratios(results):
     found = {}
     for key in ("fit_seconds", "milliseconds", "fit_megabytes", "start_seconds"):
         found[key] = float(np.median([
-            theirs[1][key] / ours[1][key]
+            other[1][key] / ours[1][key]
             for by in results.values()
-            for theirs, ours in zip(by["patchcore"], by["fsad same"], strict=True)
+            for other, ours in zip(by["patchcore"], by["fsad same"], strict=True)
         ]))  # fmt: skip
     return found
 

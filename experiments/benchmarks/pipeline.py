@@ -72,13 +72,13 @@ def stages(detector, paths):
     whole = session.of(detector.fitted.graph)
     network = session.of(onnx.converted(without_matching(detector)))
     repeat = range(0, count, BATCH)
-    found = {
+    rates = {
         "read": rate(lambda: limits.threads(images.read_image, some), count),
         "resize": rate(lambda: limits.threads(lambda image: images.resize(image, detector.size), decoded), count),
         "network": rate(lambda: [network(batch) for _ in repeat], count),
     }
     both = rate(lambda: [whole(batch) for _ in repeat], count)
-    return {**found, "match": 1 / max(1 / both - 1 / found["network"], 1e-9)}
+    return {**rates, "match": 1 / max(1 / both - 1 / rates["network"], 1e-9)}
 
 
 def without_matching(detector):
@@ -119,11 +119,11 @@ def measure(case, folder, total, best):
     paths = draw(folder, size, FILES // 2, "scratch", rng) + good[: FILES // 2]
     detector = fsad.Detector(**({"side": side} if side else {})).fit(good, progress=False)
     saved = detector.save(folder / "detector")
-    found = {"size": detector.size, "stages": stages(fsad.load(saved), paths)}
-    found["references"] = list(detector.fitted.references.shape)
-    found["limits"] = limits_of(detector, size[0] * size[1], best)
-    found |= race.alone(whole, str(saved), [str(path) for path in paths], total)
-    return found
+    measures = {"size": detector.size, "stages": stages(fsad.load(saved), paths)}
+    measures["references"] = list(detector.fitted.references.shape)
+    measures["limits"] = limits_of(detector, size[0] * size[1], best)
+    measures |= race.alone(whole, str(saved), [str(path) for path in paths], total)
+    return measures
 
 
 def whole(saved, paths, total):
@@ -139,26 +139,26 @@ def whole(saved, paths, total):
     return {"done": done, "rate": done / (time.perf_counter() - begun), "megabytes": memory.peak()}
 
 
-def lines_of(name, found):
+def lines_of(name, case):
     """Table lines of a case: of its stages, and of the whole."""
-    work = {stage: 1 / value for stage, value in found["stages"].items()}
+    work = {stage: 1 / value for stage, value in case["stages"].items()}
     stages = [
         {
             "files": name,
             "stage": stage,
             "images/s": f"{value:.1f}",
-            "of the machine's limit": f"{value / found['limits'][stage]:.0%}",
+            "of the machine's limit": f"{value / case['limits'][stage]:.0%}",
             "of the work": f"{work[stage] / sum(work.values()):.0%}",
         }
-        for stage, value in found["stages"].items()
+        for stage, value in case["stages"].items()
     ]
     whole = {
         "files": name,
-        "images": f"{found['done']:,}",
-        "images/s": f"{found['rate']:.1f}",
-        "of what its stages allow": f"{found['rate'] * sum(work.values()):.0%}",
-        "peak memory": f"{found['megabytes']:.0f} MB",
-        "20,000 images": f"{20_000 / found['rate'] / 60:.0f} min",
+        "images": f"{case['done']:,}",
+        "images/s": f"{case['rate']:.1f}",
+        "of what its stages allow": f"{case['rate'] * sum(work.values()):.0%}",
+        "peak memory": f"{case['megabytes']:.0f} MB",
+        "20,000 images": f"{20_000 / case['rate'] / 60:.0f} min",
     }
     return stages, whole
 
@@ -167,11 +167,11 @@ def main(_):
     results, stage_lines, whole_lines, best = {}, [], [], race.alone(limits.measure)
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
-            found = race.alone(measure, case, folder, flags.FLAGS.images, best)
-        height, width = found["size"]
+            measures = race.alone(measure, case, folder, flags.FLAGS.images, best)
+        height, width = measures["size"]
         name = f"{case[0]}, scored at {width} x {height}"
-        results[name] = found
-        parts, all_of_it = lines_of(name, found)
+        results[name] = measures
+        parts, all_of_it = lines_of(name, measures)
         stage_lines += parts
         whole_lines.append(all_of_it)
         text = (

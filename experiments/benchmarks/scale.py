@@ -18,8 +18,7 @@ from tqdm import tqdm
 
 from experiments import data, memory, runner
 from experiments.benchmarks import race
-from experiments.benchmarks.speed import write
-from experiments.page import machine
+from experiments.page import machine, write_text
 
 RESULTS = runner.ROOT / "results" / "benchmark_scale.json"
 IMAGES, REFERENCES = 100, 100  # of the curves over references, and over images
@@ -141,7 +140,7 @@ def main(_):
     points = [(curve, 10**k) for curve, (_, most) in CURVES.items() for k in range(6) if 10**k <= min(most, limit)]
     for curve, number in tqdm(points, unit="point"):
         result["curves"][curve].append(race.alone(measure, curve, number))
-        write(out, result, page(result))
+        write_text(out, result, page(result))
     overlay.save(plot(result), out.with_suffix(".png"), dpi=100)
     print(json.dumps(result["machine"]), page(result), sep="\n")
 

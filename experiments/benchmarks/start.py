@@ -69,7 +69,7 @@ def main(_):
                         runs[name].append(run)
             raw[count] = runs
             seconds, megabytes = (
-                {name: np.array([run[k] for run in found]) for name, found in runs.items()} for k in (0, 1)
+                {name: np.array([run[k] for run in turns]) for name, turns in runs.items()} for k in (0, 1)
             )
             for name in names:
                 ratio = np.median(seconds["tensorflow"] / seconds[name])

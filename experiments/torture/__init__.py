@@ -182,11 +182,11 @@ def copy(source, target):
 
 def _read(pipe):
     """What there is to read."""
-    found = b""
+    data = b""
     with contextlib.suppress(BlockingIOError):
         while piece := os.read(pipe, 65536):
-            found += piece
-    return found
+            data += piece
+    return data
 
 
 def _draw(folder):

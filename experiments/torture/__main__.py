@@ -42,20 +42,21 @@ SHOWN = 30  # kinds of outcome in a cell
 
 def code(attack):
     """A digest of the code that is attacked and that attacks; outcomes by another are not those of this code."""
-    digest, own = hashlib.sha256(), sys.modules[attack.attempt.__module__].__file__
-    for path in [*sorted((ROOT / "fsad").rglob("*.py")), Path(__file__).with_name("__init__.py"), Path(own)]:
+    digest, own = hashlib.sha256(), Path(sys.modules[attack.attempt.__module__].__file__)
+    files = sorted(own.parent.glob("*.py")) if own.name == "__init__.py" else [own]
+    for path in [*sorted((ROOT / "fsad").rglob("*.py")), Path(__file__).with_name("__init__.py"), *files]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def tried(attack, workshop, log):
     """The outcomes of an attack's cases by name; those in the file ``log`` are not tried again."""
-    found = {}
+    known = {}
     if log and log.exists() and not FLAGS.fresh:
         lines = log.read_text().splitlines(keepends=True)
-        found = {case: Outcome(*outcome) for case, *outcome in (json.loads(x) for x in lines if x.endswith("\n"))}
+        known = {case: Outcome(*outcome) for case, *outcome in (json.loads(x) for x in lines if x.endswith("\n"))}
     cases, begun = attack.cases(workshop, FLAGS.quick), time.monotonic()
-    left = [case for case in cases if case not in found]
+    left = [case for case in cases if case not in known]
     for case in tqdm(left, desc=attack.name, unit="case", leave=False, disable=None):
         if FLAGS.minutes and time.monotonic() - begun > 60 * FLAGS.minutes:
             break
@@ -63,12 +64,12 @@ def tried(attack, workshop, log):
             outcome = attack.attempt(workshop, case)
         except Exception as error:  # of the attack itself: a case that says nothing is no case that held
             outcome = Outcome({"not tried": 1}, [f"{case} could not be tried: {type(error).__name__}: {error}"])
-        found[case] = outcome
+        known[case] = outcome
         if log:
             log.parent.mkdir(parents=True, exist_ok=True)
             with open(log, "a") as file:
                 file.write(json.dumps([case, *outcome]) + "\n")
-    return {case: found[case] for case in cases if case in found}, len(cases)
+    return {case: known[case] for case in cases if case in known}, len(cases)
 
 
 def row(attack, outcomes, planned, seconds):
@@ -88,22 +89,22 @@ def page(rows):
     """docs/reliability.md: the rows as they were measured, those of other code or not tried said to be so."""
     lines = []
     for attack in ATTACKS:
-        found = rows.get(attack.name)
-        if found is None:
+        line = rows.get(attack.name)
+        if line is None:
             state = f"not tried yet: `python -m experiments.torture --only={attack.name}`"
         else:
-            counts = list(found["counts"].items())
+            counts = list(line["counts"].items())
             said = [f"{n:,} {text}" for text, n in counts[:SHOWN]] + (["…"] if len(counts) > SHOWN else [])
-            state = ("**held**: " if not found["failures"] else f"**{len(found['failures'])} failures**: ") + "; ".join(
+            state = ("**held**: " if not line["failures"] else f"**{len(line['failures'])} failures**: ") + "; ".join(
                 said
             )
-            if found["cases"] < found["planned"]:
-                state += f" ({found['cases']} of {found['planned']} cases; the same command tries the others)"
-            if found["code"] != code(attack):
-                state += f" (by the code of {found['date']}, changed since)"
+            if line["cases"] < line["planned"]:
+                state += f" ({line['cases']} of {line['planned']} cases; the same command tries the others)"
+            if line["code"] != code(attack):
+                state += f" (by the code of {line['date']}, changed since)"
         cells = (f"`{attack.name}`", attack.what, state, attack.expected, attack.reference)
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
-    failures = [f"- `{name}`: {text}" for name, found in rows.items() for text in found["failures"][:20]]
+    failures = [f"- `{name}`: {text}" for name, line in rows.items() for text in line["failures"][:20]]
     table = "\n".join(["| | tried | result | must be | reference system |", "| --- " * 5 + "|", *lines])
     return (
         INTRODUCTION.format(version=fsad.__version__, machine=machine())
@@ -186,14 +187,14 @@ def main(_):
             begun = time.monotonic()
             log = None if FLAGS.quick else CACHE / f"{attack.name}-{code(attack)}.jsonl"
             outcomes, planned = tried(attack, workshop, log)
-            found = row(attack, outcomes, planned, time.monotonic() - begun)
-            failed += len(found["failures"])
-            counts = ", ".join(f"{n:,} {text}" for text, n in found["counts"].items())
-            print(f"{attack.name}: {len(outcomes)} of {planned} cases in {found['seconds']} s: {counts}", flush=True)
-            for text in found["failures"]:
+            line = row(attack, outcomes, planned, time.monotonic() - begun)
+            failed += len(line["failures"])
+            counts = ", ".join(f"{n:,} {text}" for text, n in line["counts"].items())
+            print(f"{attack.name}: {len(outcomes)} of {planned} cases in {line['seconds']} s: {counts}", flush=True)
+            for text in line["failures"]:
                 print(f"  FAILED {text}", flush=True)
             if not FLAGS.quick:
-                rows[attack.name] = found
+                rows[attack.name] = line
                 with atomic_file(RESULTS, "w") as file:
                     file.write(json.dumps(rows, indent=1) + "\n")
                 with atomic_file(PAGE, "w") as file:

@@ -99,13 +99,13 @@ def _encoded(workshop):
     """Files of each encoding, as bytes."""
     from PIL import Image
 
-    found = {}
+    encoded = {}
     for title, (format, options) in ENCODINGS.items():
         for path in workshop.images()[::3]:
             file = io.BytesIO()
             Image.open(path).convert("RGB").save(file, format, **options)
-            found.setdefault(title, []).append(file.getvalue())
-    return found
+            encoded.setdefault(title, []).append(file.getvalue())
+    return encoded
 
 
 def _decode(workshop, case, result):

@@ -204,9 +204,9 @@ def _names(workshop, case):
     if len(rows) != listed + 1 or len(lines) != listed or {len(row) for row in rows} != {6}:
         failures.append(f"{listed} files, {len(rows) - 1} lines of CSV, {len(lines)} of JSON")
     said = score.text + inspect.text.replace("\r", "\n")  # by which the bar of progress goes back
-    for where, found in (("CSV", text), ("terminal", said)):
+    for where, output in (("CSV", text), ("terminal", said)):
         if odd := {
-            c for c in found if (unicodedata.category(c) == "Cc" and c not in "\n\t") or c in "\u2028\u2029\u202e"
+            c for c in output if (unicodedata.category(c) == "Cc" and c not in "\n\t") or c in "\u2028\u2029\u202e"
         }:
             failures.append(f"control characters in the {where}: {sorted(odd)}")
     failures += [f"a formula: {row[0]}" for row in rows if row[0][:1] in "=+-@"]

@@ -6,12 +6,12 @@ if something should be fixed first.
 
 from pathlib import Path
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 
 
 def add_arguments(parser):
     parser.add_argument("folder", metavar="FOLDER", help="a folder of images, best in a layout of the README")
-    shared.add_group_pattern(parser)
+    arguments.add_group_pattern(parser)
 
 
 def run(options):

@@ -3,7 +3,7 @@
 Good ones, seven kinds of defects, and their masks, in the MVTec AD layout.
 """
 
-from fsad.commands import shared
+from fsad.commands import arguments
 
 TEXTURES = ("metal", "leather", "tile")
 
@@ -12,9 +12,11 @@ def add_arguments(parser):
     parser.add_argument("folder", metavar="FOLDER", help="where to write: a new folder")
     parser.add_argument("--texture", choices=TEXTURES, default="metal", help="texture of the part (default: metal)")
     parser.add_argument(
-        "--good", type=shared.positive, default=64, metavar="N", help="good images, a quarter for test (64)"
+        "--good", type=arguments.positive, default=64, metavar="N", help="good images, a quarter for test (64)"
     )
-    parser.add_argument("--defective", type=shared.positive, default=8, metavar="N", help="images of each defect (8)")
+    parser.add_argument(
+        "--defective", type=arguments.positive, default=8, metavar="N", help="images of each defect (8)"
+    )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="random seed; each seed draws a different part (default: 0)"
     )

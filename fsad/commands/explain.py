@@ -71,6 +71,6 @@ def _comparison(detector, prediction, options, title):
     answers = ()
     if detector.methods[0] == "patches" and detector.fitted.aligner is None:  # an aligned image lies elsewhere
         comparer, references = methods.of(detector.fitted)
-        found = patches.answers(comparer, resize(prediction.image, detector.size), references)
-        answers = [(one, comparer.views[one.view](references.images[one.reference][None])[0]) for one in found]
+        nearest = patches.answers(comparer, resize(prediction.image, detector.size), references)
+        answers = [(one, comparer.views[one.view](references.images[one.reference][None])[0]) for one in nearest]
     return panels.compare(prediction.image, maps, f"{Path(prediction.name).name}: {title}", mask, answers)

@@ -3,7 +3,7 @@
 An export is complete: preprocessing, references and threshold are inside.
 """
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 from fsad.files import check_replaceable
 
 
@@ -22,7 +22,7 @@ def add_arguments(parser):
         help="images to check on, of parts that int8 is not calibrated on; the training images if not given",
     )
     parser.add_argument("--int8", action="store_true", help="for litert: 8-bit weights and activations")
-    shared.add_old_name(parser, "--pictures", "images", action="append")
+    arguments.add_old_name(parser, "--pictures", "images", action="append")
 
 
 def run(options):

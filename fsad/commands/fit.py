@@ -5,7 +5,7 @@ With --inspect and --report it then scores further images and writes an HTML rep
 
 from pathlib import Path
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 
 SETTINGS = ("backbone", "layers", "weights", "side", "epochs", "roi")  # of the recipe
 OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed", "group_pattern", "align")  # of the detector
@@ -13,7 +13,13 @@ OPTIONS = ("false_alarm_rate", "miss_rate", "max_references", "seed", "group_pat
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("--good", action="append", required=True, metavar="PATH", help=f"good images: {shared.PATHS}; may be repeated")
+    add(
+        "--good",
+        action="append",
+        required=True,
+        metavar="PATH",
+        help=f"good images: {arguments.PATHS}; may be repeated",
+    )
     add("--defect", action="append", metavar="PATH", help="defective images, likewise")
     add("--out", required=True, metavar="DETECTOR", help="folder to write the detector to")
     add(
@@ -30,11 +36,11 @@ def add_arguments(parser):
     add(
         "--layers", metavar="NAME", nargs="+", help="recipe patches: layers of the backbone whose features are compared"
     )
-    shared.add_old_name(parser, "--layer", "layers", nargs=1)
+    arguments.add_old_name(parser, "--layer", "layers", nargs=1)
     add("--weights", metavar="NAME", help="imagenet, none, or a weights file")
     add(
         "--side",
-        type=shared.side,
+        type=arguments.side,
         metavar="N",
         help="input side in pixels. Images of one aspect keep it, in a rectangle of N x N pixels in area; WIDTHxHEIGHT "
         "sets it",
@@ -48,21 +54,26 @@ def add_arguments(parser):
         default=None,
         help="move and turn each image until it lies on a reference image, for parts that lie differently",
     )
-    add("--epochs", type=shared.positive, metavar="N", help="training epochs (trained recipes only)")
+    add("--epochs", type=arguments.positive, metavar="N", help="training epochs (trained recipes only)")
     add(
         "--false_alarm_rate",
-        type=shared.rate,
+        type=arguments.rate,
         metavar="X",
         help="set the threshold for this rate of good parts classified as defective",
     )
     add(
         "--miss_rate",
-        type=shared.rate,
+        type=arguments.rate,
         metavar="X",
         help="set the threshold for this rate of missed defective parts",
     )
-    add("--max_references", type=shared.positive, metavar="N", help="maximum number of reference images (default: 32)")
-    shared.add_group_pattern(parser)
+    add(
+        "--max_references",
+        type=arguments.positive,
+        metavar="N",
+        help="maximum number of reference images (default: 32)",
+    )
+    arguments.add_group_pattern(parser)
     add("--seed", type=int, metavar="N", help="random seed (default: 0)")
     add("--inspect", action="append", metavar="PATH", help="then score these images; needs --report")
     add("--report", metavar="FILE.html", help="HTML report on the inspected images; needs --inspect")

@@ -3,13 +3,13 @@
 Verdicts, scores and a threshold that can be moved, in one file that any browser opens without a network.
 """
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 
 
 def add_arguments(parser):
-    shared.add_paths(parser)
+    arguments.add_paths(parser)
     parser.add_argument("--report", required=True, metavar="FILE.html", help="HTML file to write")
-    shared.add_scoring(parser)
+    arguments.add_scoring(parser)
 
 
 def run(options):

@@ -7,7 +7,7 @@ A journal in the detector says what was learned, from which files and by whom, a
 import csv
 from pathlib import Path
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 
 DECISIONS = {"false alarm": "good", "missed": "defect"}  # as the report writes them, and which flag they are
 
@@ -15,7 +15,7 @@ DECISIONS = {"false alarm": "good", "missed": "defect"}  # as the report writes 
 def add_arguments(parser):
     add = parser.add_argument
     add("detector", metavar="DETECTOR", help="folder of a saved detector")
-    add("--good", action="append", metavar="PATH", help=f"false alarms: {shared.PATHS}; may be repeated")
+    add("--good", action="append", metavar="PATH", help=f"false alarms: {arguments.PATHS}; may be repeated")
     add("--defect", action="append", metavar="PATH", help="missed defective parts, likewise")
     add("--from", dest="table", metavar="FILE.csv", help="corrections as the report downloads them: path,decision")
     add("--by", metavar="NAME", help="who says so, for the journal")
@@ -50,7 +50,7 @@ def run(options):
 
 def corrections(path):
     """Paths by flag, from a table with the columns ``path`` and ``decision``."""
-    found = {name: [] for name in DECISIONS.values()}
+    paths = {name: [] for name in DECISIONS.values()}
     with Path(path).open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file)
         if not {"path", "decision"} <= set(table.fieldnames or ()):
@@ -61,8 +61,8 @@ def corrections(path):
                     f"{path}, line {table.line_num}: expected a decision among {', '.join(DECISIONS)}. "
                     f"Received: {row['decision']!r}"
                 )
-            found[DECISIONS[row["decision"]]].append(row["path"])
-    return found
+            paths[DECISIONS[row["decision"]]].append(row["path"])
+    return paths
 
 
 def _entry(entry):

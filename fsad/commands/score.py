@@ -15,13 +15,13 @@ import os
 import sys
 from pathlib import Path
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 
 MORE = ("regions", "area", "box")  # with regions: how many, pixels of all, left top width height of the first
 
 
 def add_arguments(parser):
-    shared.add_paths(parser)
+    arguments.add_paths(parser)
     parser.add_argument("--csv", metavar="FILE", help="also write the lines to this file")
     parser.add_argument("--jsonl", metavar="FILE", help="also write them to this file as JSON, one object per line")
     parser.add_argument(
@@ -30,7 +30,7 @@ def add_arguments(parser):
     parser.add_argument("--min_area", type=int, default=0, metavar="N", help="leave out regions of fewer pixels")
     parser.add_argument("--coco", metavar="FILE", help="write the regions to this file in the style of COCO")
     parser.add_argument("--maps", metavar="FOLDER", help="write anomaly maps at full size, 16-bit PNG, to this folder")
-    shared.add_scoring(parser)
+    arguments.add_scoring(parser)
     add_ray(parser.add_argument_group("bulk scoring", "docs/scale.md; not with the files above, --strict or --runtime"))
 
 
@@ -38,9 +38,9 @@ def add_ray(group):
     group.add_argument("--ray", metavar="ADDRESS", help="score on Ray: local, or the address of a cluster")
     group.add_argument("--out", metavar="FOLDER", help="folder of the shards, new or of the same run")
     group.add_argument("--format", choices=["parquet", "jsonl"], help="of the shards (default: parquet)")
-    group.add_argument("--shard_size", type=shared.positive, metavar="N", help="images of a shard (default: 1000)")
-    group.add_argument("--actors", type=shared.positive, metavar="N", help="processes at most (default: all cores)")
-    group.add_argument("--threads", type=shared.positive, metavar="N", help="cores of each process (default: 1)")
+    group.add_argument("--shard_size", type=arguments.positive, metavar="N", help="images of a shard (default: 1000)")
+    group.add_argument("--actors", type=arguments.positive, metavar="N", help="processes at most (default: all cores)")
+    group.add_argument("--threads", type=arguments.positive, metavar="N", help="cores of each process (default: 1)")
     group.add_argument(
         "--detector_column",
         metavar="NAME",
@@ -84,16 +84,16 @@ def run(options):
             table.writerow(columns)
         for prediction in detector.stream(samples, options.threshold, details):
             row = shared.row_of(prediction, monitor)
-            found = [region for region in prediction.regions or () if region.area >= options.min_area]
-            more = {"regions": [regions.as_json(region) for region in found]} if options.regions else {}
+            places = [region for region in prediction.regions or () if region.area >= options.min_area]
+            more = {"regions": [regions.as_json(region) for region in places]} if options.regions else {}
             for table in tables:
-                values = [*row.values(), *(_summary(prediction, found) if options.regions else ())]
+                values = [*row.values(), *(_summary(prediction, places) if options.regions else ())]
                 table.writerow(["" if value is None else value for value in values])
             if objects:
                 objects.write(json.dumps({**row, **more}) + "\n")
             if prediction.image is not None:
                 size = prediction.image.shape[:2]
-                coco.add(prediction.name, size, found)
+                coco.add(prediction.name, size, places)
                 if options.maps:
                     _write_map(options.maps, detector, prediction)
             sys.stdout.flush()
@@ -123,12 +123,12 @@ def _on_ray(options):
     return int(summary.errors > 0)
 
 
-def _summary(prediction, found):
+def _summary(prediction, regions):
     """The values of `MORE`."""
     if prediction.error:
         return None, None, None
-    box = " ".join(map(str, found[0].box)) if found else None
-    return len(found), sum(region.area for region in found), box
+    box = " ".join(map(str, regions[0].box)) if regions else None
+    return len(regions), sum(region.area for region in regions), box
 
 
 def _write_map(folder, detector, prediction):

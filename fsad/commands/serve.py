@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EXTRA = "fsad serve needs FastAPI and uvicorn: pip install 'fsad[serve]'"
@@ -37,9 +37,11 @@ def add_arguments(parser):
     )
     add("--token_file", metavar="FILE", help="file with the token that requests must carry; FSAD_TOKEN serves as well")
     add("--learn", action="store_true", help="take corrections: false alarms and missed parts change the detector")
-    add("--max_mb", type=shared.positive, default=64, metavar="N", help="largest request in megabytes (default: 64)")
-    add("--rate", type=shared.positive, default=50, metavar="N", help="requests a second of one client (default: 50)")
-    shared.add_runtime(parser, None)
+    add("--max_mb", type=arguments.positive, default=64, metavar="N", help="largest request in megabytes (default: 64)")
+    add(
+        "--rate", type=arguments.positive, default=50, metavar="N", help="requests a second of one client (default: 50)"
+    )
+    arguments.add_runtime(parser, None)
 
 
 def run(options):
@@ -92,17 +94,17 @@ def run(options):
 
 def named(arguments):
     """Folders by name, from ``NAME=FOLDER`` and ``FOLDER``."""
-    found = {}
+    folders = {}
     for argument in arguments:
         name, equals, folder = argument.partition("=")
         if not equals or Path(argument).is_dir():
             name, folder = Path(argument).resolve().name, argument
-        if name in found:
+        if name in folders:
             raise ValueError(
-                f"Expected one detector named {name}; give NAME=DETECTOR. Received: {found[name]}, {folder}"
+                f"Expected one detector named {name}; give NAME=DETECTOR. Received: {folders[name]}, {folder}"
             )
-        found[name] = folder
-    return found
+        folders[name] = folder
+    return folders
 
 
 def _token(options):

@@ -5,16 +5,16 @@ fitted to. With --unsure=R scores near the threshold get the verdict unsure: abo
 parts, below them at most that share of defective ones. Export again afterwards: exports hold the threshold.
 """
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 
 
 def add_arguments(parser):
     add = parser.add_argument
     add("detector", metavar="DETECTOR", help="folder of a saved detector")
-    add("--value", type=shared.finite, metavar="X", help="the threshold itself")
-    add("--false_alarm_rate", type=shared.rate, metavar="R", help="rate of good parts classified as defective")
-    add("--miss_rate", type=shared.rate, metavar="R", help="rate of missed defective parts")
-    add("--unsure", type=shared.share, metavar="R", help="rate on either side of the unsure scores; 0 for none")
+    add("--value", type=arguments.finite, metavar="X", help="the threshold itself")
+    add("--false_alarm_rate", type=arguments.rate, metavar="R", help="rate of good parts classified as defective")
+    add("--miss_rate", type=arguments.rate, metavar="R", help="rate of missed defective parts")
+    add("--unsure", type=arguments.share, metavar="R", help="rate on either side of the unsure scores; 0 for none")
 
 
 def run(options):

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from fsad.commands import shared
+from fsad.commands import arguments, shared
 
 VERDICTS = ("good", "defective", "unsure")
 
@@ -27,7 +27,7 @@ def add_arguments(parser):
     add("--webhook", metavar="URL", help="also post each line to this address, again until it is taken")
     add("--every", type=float, default=1.0, metavar="S", help="seconds between two looks at the folder (default: 1)")
     add("--until_idle", type=float, metavar="S", help="stop once no image has come for so many seconds")
-    shared.add_scoring(parser)
+    arguments.add_scoring(parser)
 
 
 def run(options):

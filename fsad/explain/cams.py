@@ -92,14 +92,14 @@ def scorecam_maps(comparer, images, references, target="different", layer=None, 
     images = np.asarray(images, np.float32)
     features_of = probe(siamese.parts(comparer.model).backbone, layer, "scorecam", METHODS)
     black = comparer.values(np.zeros_like(images[:1]), references, target)
-    found = []
+    maps = []
     for image in images:
         feature_maps = features_of(image[None], training=False)[0].numpy()
         chosen = np.sort(feature_maps[0].std((0, 1)).argsort()[::-1][:channels])
         masks = unit_range(feature_maps[0][..., chosen], images.shape[1:3])
         gains = comparer.values(image * masks[..., None], references, target) - black
-        found.append(weighted_sum(feature_maps[..., chosen], tf.nn.softmax(gains)))
-    return tf.nn.relu(tf.concat(found, 0)).numpy()
+        maps.append(weighted_sum(feature_maps[..., chosen], tf.nn.softmax(gains)))
+    return tf.nn.relu(tf.concat(maps, 0)).numpy()
 
 
 def probe(backbone, layer, method, methods):

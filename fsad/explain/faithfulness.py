@@ -98,7 +98,7 @@ def deletion_and_insertion(comparer, images, references, maps, fill="blur", step
         `Curves`.
     """
     others = segments.filled(comparer, images, references, fill)
-    found = []
+    curves = []
     for image, other, one in zip(np.asarray(images, np.float32), others, maps, strict=True):
         # A flat map has no order: then at random, as where values tie.
         order = np.lexsort(
@@ -111,8 +111,8 @@ def deletion_and_insertion(comparer, images, references, maps, fill="blur", step
         deleted = np.where(first[..., None], other, image)
         inserted = np.where(first[..., None], image, other)
         values = comparer.values(np.concatenate([deleted, inserted]), references, target).reshape(2, -1)
-        found.append(np.trapezoid(values, places, axis=1))
-    return Curves(*np.transpose(found))
+        curves.append(np.trapezoid(values, places, axis=1))
+    return Curves(*np.transpose(curves))
 
 
 def cascading_randomisation(comparer, images, references, maps, explain, rng, stages=3):
@@ -134,7 +134,7 @@ def cascading_randomisation(comparer, images, references, maps, explain, rng, st
         Rank correlations with the map of the trained network (`rank_correlation`), ``(stages, n)``; low is good, at the
         last stage above all.
     """
-    model, found = comparer.model, []
+    model, correlations = comparer.model, []
     layers = [layer for part in reversed(siamese.parts(model)) for layer in reversed(part.layers)]
     layers = [layer for layer in layers if layer.weights and not isinstance(layer, Distance)]
     weights = model.get_weights()
@@ -143,10 +143,10 @@ def cascading_randomisation(comparer, images, references, maps, explain, rng, st
             for k in some:
                 layers[k].set_weights([_shuffled(values, rng) for values in layers[k].get_weights()])
             known = comparer.references(references.images)
-            found.append(rank_correlation(maps, explain(comparer, images, known)))
+            correlations.append(rank_correlation(maps, explain(comparer, images, known)))
     finally:
         model.set_weights(weights)
-    return np.stack(found)
+    return np.stack(correlations)
 
 
 def reference_randomisation(comparer, images, others, maps, explain):
@@ -180,8 +180,8 @@ def stability(comparer, images, references, maps, explain, shift=2, brightness=1
     moved = np.pad(images, margin, mode="edge")[:, : size[0], : size[1]]
     bright = np.clip(np.asarray(images, np.float32) * brightness, 0, 255).astype(images.dtype)
     back = [resized(one, size)[shift:, shift:] for one in explain(comparer, moved, references)]
-    kept = [resized(one, size)[: size[0] - shift, : size[1] - shift] for one in maps]
-    return rank_correlation(kept, back), rank_correlation(maps, explain(comparer, bright, references))
+    common = [resized(one, size)[: size[0] - shift, : size[1] - shift] for one in maps]
+    return rank_correlation(common, back), rank_correlation(maps, explain(comparer, bright, references))
 
 
 def completeness(attributions, change):
@@ -203,13 +203,13 @@ def rank_correlation(maps, others):
     Returns:
         ``(n,)`` in [-1, 1].
     """
-    found = []
+    correlations = []
     for pair in zip(maps, others, strict=True):
         cells = [cv2.resize(np.asarray(one, np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA) for one in pair]
         first, second = (rankdata(one) - (one.size + 1) / 2 for one in cells)
         norm = np.sqrt((first**2).sum() * (second**2).sum())
-        found.append((first * second).sum() / norm if norm > 0 else 0.0)
-    return np.array(found)
+        correlations.append((first * second).sum() / norm if norm > 0 else 0.0)
+    return np.array(correlations)
 
 
 def _mask(mask):

@@ -24,11 +24,11 @@ def attributions(comparer, images, references, target="different", steps=16, bas
     """
     baselines = comparer.nearest(images, references) if baselines is None else baselines
     places = (np.arange(steps, dtype=np.float32)[:, None, None, None] + 0.5) / steps
-    found = []
+    summed = []
     for image, baseline in zip(np.asarray(images, np.float32), np.asarray(baselines, np.float32), strict=True):
         gradients = comparer.gradients(baseline + places * (image - baseline), references, target)[1]
-        found.append((image - baseline) * gradients.mean(0))
-    return np.stack(found)
+        summed.append((image - baseline) * gradients.mean(0))
+    return np.stack(summed)
 
 
 def maps(comparer, images, references, target="different", steps=16, baselines=None):

@@ -31,7 +31,7 @@ def maps(comparer, images, references, target="different", samples=64, count=36,
     """
     from sklearn.linear_model import Ridge  # a second to import, which few callers need
 
-    found = []
+    weighed = []
     for image, other in zip(images, segments.filled(comparer, images, references, fill), strict=True):
         labels = segments.slic(image, count)
         on = np.random.default_rng(seed).integers(0, 2, (samples, labels.max() + 1))
@@ -39,5 +39,5 @@ def maps(comparer, images, references, target="different", samples=64, count=36,
         values = comparer.values(segments.switched(image, other, labels, on), references, target)
         distance = 1 - np.sqrt(on.mean(1))  # the cosine of m of k segments and of all is sqrt(m / k)
         weights = np.sqrt(np.exp(-(distance**2) / WIDTH**2))
-        found.append(segments.spread(Ridge(alpha=1.0).fit(on, values, weights).coef_, labels))
-    return np.stack(found)
+        weighed.append(segments.spread(Ridge(alpha=1.0).fit(on, values, weights).coef_, labels))
+    return np.stack(weighed)

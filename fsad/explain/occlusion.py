@@ -21,12 +21,12 @@ def maps(comparer, images, references, target="different", window=0.25, fill="re
     masks = _windows(images.shape[1:3], window)
     covers = segments.filled(comparer, images, references, fill)
     whole = comparer.values(images, references, target)
-    found = []
+    differences = []
     for image, cover, value in zip(images, covers, whole, strict=True):
         covered = np.where(masks[..., None], cover, np.asarray(image, np.float32))
         fall = value - comparer.values(covered, references, target)
-        found.append(np.einsum("m,mhw->hw", fall, masks) / masks.sum(0))
-    return np.stack(found).astype(np.float32)
+        differences.append(np.einsum("m,mhw->hw", fall, masks) / masks.sum(0))
+    return np.stack(differences).astype(np.float32)
 
 
 def _windows(size, window):

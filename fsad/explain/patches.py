@@ -20,8 +20,8 @@ def maps(comparer, images, references, target="different"):
     _layer(comparer)
     if target != "different":
         raise ValueError(f"Expected the target 'different': patch distances are of the score. Received: {target!r}")
-    found = [comparer.compare(batch, references).anomaly_map for batch in batches(images)]
-    return np.concatenate([one.numpy() for one in found])
+    by_batch = [comparer.compare(batch, references).anomaly_map for batch in batches(images)]
+    return np.concatenate([one.numpy() for one in by_batch])
 
 
 def answers(comparer, image, references, count=3):
@@ -49,17 +49,17 @@ def answers(comparer, image, references, count=3):
     likeness = tf.matmul(patches.reshape(-1, patches.shape[2]), flat, transpose_b=True).numpy() / layers
     best, nearest = likeness.max(1), likeness.argmax(1)
     views = len(references.embeddings) // len(references.images)
-    found = []
+    listed = []
     for row in best.argsort():
         place = _centre(divmod(int(row), columns), (rows, columns), layer.window, 1)
-        if any(max(abs(p - q) for p, q in zip(place, one.place, strict=True)) < 0.25 for one in found):
+        if any(max(abs(p - q) for p, q in zip(place, one.place, strict=True)) < 0.25 for one in listed):
             continue
         number, i, j = np.unravel_index(nearest[row], grid)
         at = _centre((i, j), (rows, columns), layer.window, layer.window)
-        found.append(Answer(place, int(number) // views, int(number) % views, at, max(0.0, 1 - float(best[row]))))
-        if len(found) == count:
+        listed.append(Answer(place, int(number) // views, int(number) % views, at, max(0.0, 1 - float(best[row]))))
+        if len(listed) == count:
             break
-    return found
+    return listed
 
 
 def _layer(comparer):

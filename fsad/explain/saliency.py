@@ -20,8 +20,8 @@ def maps(comparer, images, references, target="different", sigma=SIGMA):
     Returns:
         float32 ``(n, H, W)``, >= 0, in units of the target per gray level.
     """
-    found = np.abs(comparer.gradients(images, references, target)[1]).mean(-1)
-    return smooth(found, sigma * found.shape[1]) if sigma else found
+    magnitudes = np.abs(comparer.gradients(images, references, target)[1]).mean(-1)
+    return smooth(magnitudes, sigma * magnitudes.shape[1]) if sigma else magnitudes
 
 
 def saliency_maps(model, images, references, sigma=SIGMA, target=None, reduction="mean"):

@@ -68,13 +68,13 @@ def coalition_maps(
 
 def _maps(comparer, images, references, target, count, fill, sets):
     whole = comparer.values(images, references, target)
-    found = []
+    importances = []
     others = segments.filled(comparer, images, references, fill)
     for image, other, value in zip(images, others, whole, strict=True):
         labels = segments.slic(image, count)
         on = np.asarray(sets(labels.max() + 1), bool)
         values = comparer.values(segments.switched(image, other, labels, on), references, target)
-        held = on.sum(0)
-        means = np.where(held > 0, values @ on / np.maximum(held, 1), values.mean())
-        found.append(segments.spread((means - value) / np.bincount(labels.ravel()), labels))
-    return np.stack(found)
+        counts = on.sum(0)
+        means = np.where(counts > 0, values @ on / np.maximum(counts, 1), values.mean())
+        importances.append(segments.spread((means - value) / np.bincount(labels.ravel()), labels))
+    return np.stack(importances)

@@ -20,8 +20,8 @@ def maps(comparer, images, references, target="different", samples=8, noise=0.15
         float32 ``(n, H, W)``, >= 0, in units of the target per gray level.
     """
     noises = np.random.default_rng(seed).normal(0, 1, (samples, *images.shape[1:])).astype(np.float32)
-    found = []
+    averaged = []
     for image in np.asarray(images, np.float32):
         noisy = image + noise * np.ptp(image) * noises
-        found.append(np.abs(comparer.gradients(noisy, references, target)[1].mean(0)).mean(-1))
-    return smooth(np.stack(found), sigma * images.shape[1]) if sigma else np.stack(found)
+        averaged.append(np.abs(comparer.gradients(noisy, references, target)[1].mean(0)).mean(-1))
+    return smooth(np.stack(averaged), sigma * images.shape[1]) if sigma else np.stack(averaged)

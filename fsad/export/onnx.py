@@ -93,10 +93,10 @@ def _in_order(model):
         node.attribute.extend(attributes)
     for constant in used:
         constant.name = names[constant.name]
-    for values, kept in ((graph.node, nodes), (graph.initializer, used)):
-        kept = [type(value).FromString(value.SerializeToString()) for value in kept]
+    for values, ordered in ((graph.node, nodes), (graph.initializer, used)):
+        ordered = [type(value).FromString(value.SerializeToString()) for value in ordered]
         del values[:]
-        values.extend(kept)
+        values.extend(ordered)
     del graph.value_info[:]
     graph.name, graph.doc_string = "fsad", ""
     sizes = {}

@@ -106,8 +106,8 @@ def _mask(folder, path, kind, masks):
     if beside != path and beside in masks:
         return beside
     places = (folder / name / str(kind) / f"{path.stem}_mask.png" for name in ("ground_truth", "masks"))
-    if found := next((place for place in places if place in masks), None):
-        return found
+    if place := next((place for place in places if place in masks), None):
+        return place
     # Of MVTec AD also where test/ or test/<defect>/ is named, and ground_truth/ lies outside.
     outside = path.parent.parent.parent / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
     return outside if path.parent.parent.name == "test" and outside.is_file() else None

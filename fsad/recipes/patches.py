@@ -120,7 +120,7 @@ def _recipe(model, weights, views=None, weigh=True, adapt=lambda model, images: 
     if views not in VIEWS:
         raise ValueError(f"Expected views among {', '.join(VIEWS)}. Received: {views!r}")
     return Recipe(
-        "patches", model, weights, views=VIEWS[views], adapt=adapt, fuse=lambda *found: fuse(model, *found, weigh)
+        "patches", model, weights, views=VIEWS[views], adapt=adapt, fuse=lambda *held_out: fuse(model, *held_out, weigh)
     )
 
 

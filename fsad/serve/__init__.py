@@ -8,30 +8,25 @@ import asyncio
 import contextlib
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import anyio
-import cv2
 import fastapi
-import numpy as np
 import prometheus_client as prometheus
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 import fsad
-from fsad import inputs, report
-from fsad.explain import overlay
+from fsad import report
 from fsad.files import FsadError
-from fsad.images import ImageError, decode_image, pixels_of, shrunk
-from fsad.serve import schemas
+from fsad.images import ImageError, decode_image, pixels_of
+from fsad.serve import replies, schemas
 from fsad.serve.limits import Limits
 from fsad.serve.metrics import Metrics
-from fsad.serve.worker import BusyError, Worker, described
+from fsad.serve.worker import BusyError, Worker
 
 MAX_IMAGES = 32  # of a request,
 MAX_PIXELS = 200_000_000  # and pixels of all: 600 MB
-OVERLAY = 1024  # pixels a side, at most, of the overlay's image
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -106,7 +101,7 @@ def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=No
     @service.get("/v1")
     async def listed() -> list[schemas.Info]:
         """The detectors that are served."""
-        return [_info(name, worker, learn) for name, worker in workers.items()]
+        return [replies.info(name, worker, learn) for name, worker in workers.items()]
 
     @service.post(
         "/v1/{name}/predict",
@@ -118,11 +113,11 @@ def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=No
     async def predict(name: str, worker: Chosen, request: fastapi.Request, images: bool = False):
         """Scores one image, the body, or several, a form with files ``images``.
 
-        With ``Accept: image/png`` and one image: a picture of it, regions outlined, beside its anomaly map.
+        With ``Accept: image/png`` and one image: that image, regions outlined, beside its anomaly map.
         """
         with metrics.seconds.labels(name).time():
             names, contents = await _files(request)
-            if _wants_png(request) and len(names) > 1:
+            if replies.wants_png(request) and len(names) > 1:
                 raise fastapi.HTTPException(400, "Expected one image for a PNG. Received: several")
             pixels = [pixels_of(content) for content in contents]
             if sum(pixels) > MAX_PIXELS:
@@ -139,14 +134,14 @@ def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=No
                     raise fastapi.HTTPException(422, "; ".join(map(str, decoded)))
                 detector, predictions, changes = await asyncio.wrap_future(worker.submit(readable))
                 metrics.count(name, predictions, len(decoded) - len(readable))
-                if _wants_png(request):
+                if replies.wants_png(request):
                     if predictions[0].error:
                         raise fastapi.HTTPException(500, predictions[0].error)
-                    png = await anyio.to_thread.run_sync(_overlay, detector, predictions[0])
+                    png = await anyio.to_thread.run_sync(replies.outlined, detector, predictions[0])
                     headers = {"X-Verdict": predictions[0].verdict, "X-Score": f"{predictions[0].score:.6g}"}
                     return Response(png, media_type="image/png", headers=headers)
                 answers = await anyio.to_thread.run_sync(
-                    _answers, names, decoded, detector, predictions, changes, images
+                    replies.listed, names, decoded, detector, predictions, changes, images
                 )
             return {"detector": name, "threshold": detector.threshold.value, "predictions": answers}
 
@@ -160,26 +155,15 @@ def app(detectors, token=None, learn=False, max_bytes=2**26, rate=50.0, hosts=No
         The detector is fitted anew with them and saved; the answer is the entry of its journal.
         """
         titles, contents, roles, by = await _corrected(request)
-        return await _changed(lambda: _learn(worker, titles, contents, roles, by))
+        return await _changed(lambda: replies.learned(worker, titles, contents, roles, by))
 
     @service.post("/v1/{name}/undo")
     async def forget(name: str, worker: Chosen) -> schemas.Info:
         """Forgets what the detector learned last."""
         await _changed(worker.undo)
-        return _info(name, worker, learn)
+        return replies.info(name, worker, learn)
 
     return service
-
-
-def _answers(names, decoded, detector, predictions, changes, images):
-    """An answer for each image, in order."""
-    scored = zip(predictions, changes, strict=True)
-    return [
-        {"name": title, "error": image.reason}
-        if isinstance(image, ImageError)
-        else {"name": title, **described(detector, *next(scored), images)}
-        for title, image in zip(names, decoded, strict=True)
-    ]
 
 
 async def _changed(change):
@@ -189,16 +173,6 @@ async def _changed(change):
         raise fastapi.HTTPException(501, f"Learning needs {error.name}, which is not installed here") from error
     except (FsadError, ValueError, OSError, RuntimeError) as error:
         raise fastapi.HTTPException(422, str(error)) from error
-
-
-def _learn(worker, titles, contents, roles, by):
-    given = {"good": [], "defect": []}
-    with tempfile.TemporaryDirectory() as folder:
-        for number, (title, content, role) in enumerate(zip(titles, contents, roles, strict=True)):
-            path = Path(folder, f"{number}{Path(title).suffix[:8]}")
-            path.write_bytes(content)
-            given[role].append(inputs.Sample(path, title=title))
-        return worker.learn(**given, by=by)
 
 
 async def _files(request):
@@ -218,17 +192,17 @@ async def _corrected(request):
     """``(names, contents, roles, by)`` of a form with corrections."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise fastapi.HTTPException(400, "Expected a form with files good or defect. Received: another content")
-    found = []
+    files = []
     async with request.form(max_files=MAX_IMAGES) as form:
         for role in ("good", "defect"):
             for file in form.getlist(role):
                 if isinstance(file, str):
                     raise fastapi.HTTPException(400, f"Expected files {role}. Received: text")
-                found.append((file.filename or "image", await file.read(), role))
+                files.append((file.filename or "image", await file.read(), role))
         by = form.get("by")
-    if not found:
+    if not files:
         raise fastapi.HTTPException(400, "Expected files good or defect. Received: none")
-    titles, contents, roles = zip(*found, strict=True)
+    titles, contents, roles = zip(*files, strict=True)
     return titles, contents, roles, by if isinstance(by, str) and by else None
 
 
@@ -238,39 +212,3 @@ async def _decoded(service, name, content):
         return await anyio.to_thread.run_sync(decode_image, content, name, limiter=service.state.decoding)
     except ImageError as error:
         return error
-
-
-def _wants_png(request):
-    return request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip() == "image/png"
-
-
-def _overlay(detector, prediction):
-    """PNG of an image with its regions outlined, beside its map."""
-    image = shrunk(prediction.image, OVERLAY)
-    longest = max(image.shape[:2])
-    shrink = longest / max(prediction.image.shape[:2])
-    outlined, thick = image.copy(), max(1, round(longest / 400))
-    for region in prediction.regions or ():
-        outline = [np.round(np.array(region.contour) * shrink).astype(np.int32)]
-        for color, wide in (((255, 255, 255), 3 * thick), ((179, 38, 30), thick)):
-            cv2.polylines(outlined, outline, True, color, wide, cv2.LINE_AA)
-    beside = np.hstack([outlined, overlay.blend(image, detector.display_map(prediction), top=1)])
-    return cv2.imencode(".png", cv2.cvtColor(beside, cv2.COLOR_RGB2BGR))[1].tobytes()
-
-
-def _info(name, worker, learn):
-    detector, roles = worker.detector, [record["role"] for record in worker.detector.fitted.training]
-    threshold = detector.threshold
-    return schemas.Info(
-        name=name,
-        recipe=detector.recipe,
-        threshold=threshold.value,
-        unsure=list(threshold.unsure) if threshold.unsure else None,
-        how=threshold.how,
-        good=roles.count("good"),
-        defective=roles.count("defective"),
-        learned=len(detector.fitted.journal),
-        scored=worker.monitor.seen,
-        drift=worker.monitor.sentences(),
-        can_learn=learn,
-    )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from fsad import (
     alignment,
@@ -23,18 +22,15 @@ from fsad import (
     siamese,
     support,
     thresholds,
-    training,
-    trend,
 )
 from fsad.explain import methods
 from fsad.fitted import Fitted, Network, display_range
-from fsad.images import batch_for
+from fsad.fitting.trained import train
+from fsad.fitting.untrained import embed
 from fsad.support import Support
 from fsad.weights import WeightsError
 
 log = logging.getLogger(__name__)
-
-CHANGED = 0.01  # p-value up to which the first and the last images are said to differ
 MAX_STORED = 2**28  # bytes of training images that a detector keeps
 # What is built if ImageNet weights are unavailable, in turn. Untrained random features are uninformative.
 FALLBACKS = {"patches": [{"backbone": name, "layers": None} for name in ("efficientnet_lite0", "filter_bank")]}
@@ -124,63 +120,12 @@ def _made(make, settings, fallbacks):
                 raise
 
 
-def embed(recipe, options, data, rng, warnings, progress):
-    """References of a recipe that is not trained, their rows, and held-out ``(scores, maps)``."""
-    chosen = _references(data, options.max_references, rng)
-    recipe.adapt(recipe.model, data.images[chosen])
-    embeddings = _embed(recipe.model, data.images, progress)
-    references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
-    warnings += _changed(recipe, embeddings[chosen], references, data.groups[chosen])
-    reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
-    maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
-    known = np.isfinite(maps).all((1, 2, 3))
-    good, defective = known & data.good, known & ~data.good
-    scores = np.full(len(maps), np.nan, np.float32)
-    scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
-    layer, _ = siamese.distance_layer(recipe.model)
-    return references, chosen, (scores, np.asarray(layer.anomaly_map(maps)))
-
-
-def _references(data, most, rng):
-    """Rows of the good images that become references: what was learned first, its near-duplicates last."""
-    order = rng.permutation(np.flatnonzero(data.good))
-    learned = np.array(["learned" in record for record in data.records])
-    repeated = np.isin(data.groups, data.groups[learned & data.good])
-    rank = np.where(learned, 0, np.where(repeated, 2, 1))[order]
-    return np.sort(order[np.argsort(rank, kind="stable")][:most])
-
-
 def _stored(data, chosen):
     """Rows of the images that the detector keeps: all, or else the references and as many others as there is room for,
     defective ones first."""
     room = max(len(chosen), MAX_STORED // data.images[0].nbytes)
     rank = np.where(np.isin(np.arange(len(data.images)), chosen), 0, np.where(data.good, 2, 1))
     return np.sort(np.argsort(rank, kind="stable")[:room])
-
-
-def _changed(recipe, embeddings, references, groups):
-    """A warning where the first and the last of the good images, in the order given, differ (`fsad.trend`)."""
-    first = np.sort(np.unique(groups, return_index=True)[1])  # one image of each part
-    distances = scoring.dissimilarities(recipe.model, embeddings[first], references)
-    distances = distances.reshape(len(first), -1, len(recipe.views)).min(2)[:, first]
-    p = trend.p_value(distances, np.random.default_rng(0))
-    if p > CHANGED:
-        return []
-    return [
-        f"The first and the last of the good images, in the order given, differ (p = {p:.3f}): light or camera may "
-        "have changed while they were taken. Give good images of every state, or expect those of one state to alarm."
-    ]
-
-
-def train(recipe, settings, options, data, rng, progress):
-    """The same of a recipe that is trained, in place; the scores are None where no image could be held out."""
-    precision = options.precision or training.fast_precision()
-    scores = _cross_fit(recipe.name, settings, options, precision, data, rng, progress)
-    keras.utils.set_random_seed(options.seed)
-    every = np.arange(len(data.images))
-    chosen = _train(recipe, precision, data, every, rng, "training", progress)
-    references = scoring.embed_references(recipe, data.images[chosen])
-    return references, chosen, (scores, None) if np.isfinite(scores[data.good]).any() else None
 
 
 def calibrate(recipe, settings, options, data, references, chosen, held_out, warnings):
@@ -229,51 +174,3 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
         warnings=tuple(warnings),
         settings=settings,
     )
-
-
-def _embed(model, images, progress):
-    step = batch_for(images.shape[1:3], 8)
-    batches = [images[start : start + step] for start in range(0, len(images), step)]
-    with tqdm(total=len(images), desc="embedding", unit="image", disable=not progress, leave=False) as bar:
-        embeddings = []
-        for batch in batches:
-            embeddings.append(siamese.embed(model, batch))
-            bar.update(len(batch))
-    return np.concatenate(embeddings)
-
-
-def _train(recipe, precision, data, rows, rng, title, progress):
-    """Trains in place on some rows, in random order; returns the rows that are the references from then on."""
-    good, defective = (rng.permutation(rows[data.good[rows] == value]) for value in (True, False))
-    rows = np.concatenate([good, defective])
-    labels = (~data.good[rows]).astype(int)
-    with tqdm(total=recipe.epochs, desc=title, unit="epoch", disable=not progress, leave=False) as bar:
-        step = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: (bar.set_postfix(loss=f"{logs['loss']:.3f}"), bar.update(1))
-        )
-        training.fit(recipe, data.images[rows], labels, rng, data.groups[rows], callbacks=[step], precision=precision)
-    return np.sort(rows[recipe.references(labels)])
-
-
-def _cross_fit(name, settings, options, precision, data, rng, progress):
-    """Held-out scores ``(n,)`` by training ``folds`` times without a part of the images; NaN where a fold leaves
-    nothing to train on."""
-    scores = np.full(len(data.images), np.nan, np.float32)
-    fold = np.empty(len(data.images), int)
-    for rows in (np.flatnonzero(data.good), np.flatnonzero(~data.good)):
-        order = rng.permutation(np.unique(data.groups[rows]))
-        numbers = {number: k % max(options.folds, 1) for k, number in enumerate(order)}
-        fold[rows] = [numbers[number] for number in data.groups[rows]]
-    for k in range(options.folds):
-        rest = (fold != k) & ~np.isin(data.groups, data.groups[fold == k])
-        if rest[data.good].sum() < 2 or not rest[~data.good].any() or not (fold == k).any():
-            continue
-        keras.utils.set_random_seed(options.seed)
-        recipe = recipes.RECIPES[name](**settings)
-        title = f"held-out training {k + 1} of {options.folds}"
-        anchors = _train(recipe, precision, data, np.flatnonzero(rest), rng, title, progress)
-        tested = np.flatnonzero(fold == k)
-        references = scoring.embed_references(recipe, data.images[anchors])
-        embeddings = siamese.embed(recipe.model, data.images[tested])
-        scores[tested] = scoring.score(recipe.model, embeddings, references, recipe.reduction)
-    return scores

@@ -1,0 +1,60 @@
+"""A recipe that is not trained: its references, and how the layers of patches are fused."""
+
+import numpy as np
+from tqdm import tqdm
+
+from fsad import scoring, siamese, trend
+from fsad.images import batch_for
+
+CHANGED = 0.01  # p-value up to which the first and the last images are said to differ
+
+
+def embed(recipe, options, data, rng, warnings, progress):
+    """References of a recipe that is not trained, their rows, and held-out ``(scores, maps)``."""
+    chosen = _references(data, options.max_references, rng)
+    recipe.adapt(recipe.model, data.images[chosen])
+    embeddings = _embed(recipe.model, data.images, progress)
+    references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
+    warnings += _changed(recipe, embeddings[chosen], references, data.groups[chosen])
+    reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
+    maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
+    known = np.isfinite(maps).all((1, 2, 3))
+    good, defective = known & data.good, known & ~data.good
+    scores = np.full(len(maps), np.nan, np.float32)
+    scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
+    layer, _ = siamese.distance_layer(recipe.model)
+    return references, chosen, (scores, np.asarray(layer.anomaly_map(maps)))
+
+
+def _references(data, most, rng):
+    """Rows of the good images that become references: what was learned first, its near-duplicates last."""
+    order = rng.permutation(np.flatnonzero(data.good))
+    learned = np.array(["learned" in record for record in data.records])
+    repeated = np.isin(data.groups, data.groups[learned & data.good])
+    rank = np.where(learned, 0, np.where(repeated, 2, 1))[order]
+    return np.sort(order[np.argsort(rank, kind="stable")][:most])
+
+
+def _changed(recipe, embeddings, references, groups):
+    """A warning where the first and the last of the good images, in the order given, differ (`fsad.trend`)."""
+    first = np.sort(np.unique(groups, return_index=True)[1])  # one image of each part
+    distances = scoring.dissimilarities(recipe.model, embeddings[first], references)
+    distances = distances.reshape(len(first), -1, len(recipe.views)).min(2)[:, first]
+    p = trend.p_value(distances, np.random.default_rng(0))
+    if p > CHANGED:
+        return []
+    return [
+        f"The first and the last of the good images, in the order given, differ (p = {p:.3f}): light or camera may "
+        "have changed while they were taken. Give good images of every state, or expect those of one state to alarm."
+    ]
+
+
+def _embed(model, images, progress):
+    step = batch_for(images.shape[1:3], 8)
+    batches = [images[start : start + step] for start in range(0, len(images), step)]
+    with tqdm(total=len(images), desc="embedding", unit="image", disable=not progress, leave=False) as bar:
+        embeddings = []
+        for batch in batches:
+            embeddings.append(siamese.embed(model, batch))
+            bar.update(len(batch))
+    return np.concatenate(embeddings)
