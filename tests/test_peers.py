@@ -1,7 +1,7 @@
 import ast
 from pathlib import Path
 
-from experiments.benchmarks import patchcore, peers
+from experiments.benchmarks import patchcore, peers_page
 
 
 def test_a_line_by_hand():
@@ -15,11 +15,11 @@ def test_a_line_by_hand():
         "megabytes": 500,
         "fit_megabytes": 1500,
     }
-    line = peers.line("tiles", "fsad default", [(drawn, result)])
+    line = peers_page.line("tiles", "fsad default", [(drawn, result)])
     # Of four pairs of a good and a defective image one is in the wrong order; one of two is found, with a false alarm.
     assert line["AUROC"] == "0.750" and line["F1"] == "0.500" and line["memory, fit"] == "1.50 GB"
     assert line["one image"] == "40 ms" and line["fit"] == "2.0 s" and line["start to first score"] == "–"
-    less = peers.ratios({"tiles": {
+    less = peers_page.ratios({"tiles": {
         "patchcore": [(drawn, {**result, "fit_seconds": 20, "start_seconds": 9})],
         "fsad same": [(drawn, {**result, "start_seconds": 3})],
     }})  # fmt: skip

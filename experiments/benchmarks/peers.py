@@ -30,9 +30,9 @@ from tqdm import tqdm
 from experiments import data, digests, memory, runner, statistics
 from experiments.ablations import few
 from experiments.benchmarks import patchcore
+from experiments.benchmarks.peers_page import NAMES, line, ratios
 from experiments.benchmarks.start import measured
 from experiments.page import machine, write_text
-from fsad import metrics
 from fsad.backbones import efficientnet_lite, pytorch_file
 from fsad.files import atomic_file
 
@@ -49,14 +49,6 @@ PATCHCORE = {
     "layers": ["blocks.2", "blocks.4"],  # of strides 8 and 16, as PatchCore's layers 2 and 3 of a ResNet
     "sampling_ratio": 0.1,
     "side": SIDE,
-}
-NAMES = {
-    "patchcore": "anomalib's PatchCore",
-    "openvino": "the same, its OpenVINO inferencer",
-    "pytorch": "PyTorch: the same without a coreset",
-    "keras": "plain Keras: predict, scikit-learn's nearest neighbours",
-    "fsad same": "fsad, saved, that network and side",
-    "fsad default": "fsad, saved, the default",
 }
 JOBS = {  # what is fitted in one process: for its contenders
     "anomalib": PATCHCORE,
@@ -180,48 +172,6 @@ print(total / 1e9)
 def disk(python):
     """Gigabytes of the packages that an interpreter has."""
     return float(subprocess.run([python, "-c", DISK], capture_output=True, text=True, check=True).stdout)
-
-
-def line(name, contender, results):
-    """A line of the table, from ``(job, result)`` of each draw."""
-    cells = {
-        "auroc": statistics.spread([metrics.auroc(np.array(d["fields"]["label"]), r["scores"]) for d, r in results])
-    }
-    if all(r["threshold"] is not None for _, r in results):
-        draws = [statistics.draw(drawn["fields"], r["scores"], r["threshold"]) for drawn, r in results]
-        cells = statistics.cells(few._statistics, ("auroc", "f1", "f1_max"), draws)[0]
-
-    def median(key):
-        return float(np.median([r[key] for _, r in results if key in r] or [np.nan]))
-
-    return {
-        "data": name,
-        "": NAMES[contender],
-        "AUROC": statistics.shown(cells["auroc"]),
-        "F1": statistics.shown(cells.get("f1")),
-        "fit": f"{median('fit_seconds'):.1f} s",
-        "one image": f"{median('milliseconds'):.0f} ms",
-        "images/s": f"{median('rate'):.1f}",
-        "memory, fit": _gigabytes(median("fit_megabytes")),
-        "memory, scoring": _gigabytes(median("megabytes")),
-        "start to first score": f"{median('start_seconds'):.1f} s" if np.isfinite(median("start_seconds")) else "–",
-    }
-
-
-def _gigabytes(megabytes):
-    return f"{megabytes / 1000:.2f} GB" if np.isfinite(megabytes) else "–"
-
-
-def ratios(results):
-    """How many times less fsad takes than PatchCore by the same network: median over data sets and draws."""
-    found = {}
-    for key in ("fit_seconds", "milliseconds", "fit_megabytes", "start_seconds"):
-        found[key] = float(np.median([
-            other[1][key] / ours[1][key]
-            for by in results.values()
-            for other, ours in zip(by["patchcore"], by["fsad same"], strict=True)
-        ]))  # fmt: skip
-    return found
 
 
 def main(_):

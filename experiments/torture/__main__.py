@@ -24,7 +24,20 @@ from tqdm import tqdm
 
 import fsad
 from experiments.page import machine
-from experiments.torture import Outcome, Workshop, hostile, images, kills, load, places, races, server, tables, values
+from experiments.torture import (
+    Outcome,
+    Workshop,
+    hostile,
+    images,
+    kills,
+    load,
+    names,
+    places,
+    races,
+    server,
+    tables,
+    values,
+)
 from fsad.files import atomic_file
 
 flags.DEFINE_bool("quick", False, "a few cases of each attack, in about a minute; writes nothing")
@@ -32,7 +45,7 @@ flags.DEFINE_list("only", [], "names of attacks; all if none is given")
 flags.DEFINE_bool("fresh", False, "try all cases again, also those that an earlier run of the same code tried")
 flags.DEFINE_float("minutes", 0, "try no further case of an attack after so many minutes of it; 0: no limit")
 FLAGS = flags.FLAGS
-MODULES = (images, values, places, kills, tables, races, hostile, server, load)
+MODULES = (images, values, places, names, kills, tables, races, hostile, server, load)
 ATTACKS = tuple(attack for module in MODULES for attack in module.ATTACKS)
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "experiments" / "results" / "torture.json", ROOT / "docs" / "reliability.md"
