@@ -23,10 +23,17 @@ class Answer(NamedTuple):
     distance: float
 
 
-def of(numbers, views):
-    """An `Answer` from a row of `fsad.layers.Comparison.answer`, with ``views`` views of each reference image."""
-    x, y, number, across, down, distance = (float(value) for value in numbers)
-    return Answer((x, y), int(number) // views, int(number) % views, (across, down), distance)
+def of(numbers, places, views):
+    """An `Answer` from a row of `fsad.layers.Comparison.answer`.
+
+    Args:
+        numbers: the row.
+        places: x and y of the reference patches ``(r v, p, 2)`` (`fsad.fitted.Fitted`).
+        views: v, how many views of each reference image there are.
+    """
+    x, y, row, distance = (float(value) for value in numbers)
+    number, patch = divmod(int(row), places.shape[1])
+    return Answer((x, y), number // views, number % views, tuple(map(float, places[number, patch])), distance)
 
 
 def as_taken(answer, views, size):

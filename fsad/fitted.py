@@ -76,6 +76,8 @@ class Fitted:
         reduction: of its dissimilarities to the score.
         weights: what its backbone started from.
         references: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.embed_references`).
+        places: of references that are patches, x and y of their centres in [0, 1] of an image's sides ``(r v, p, 2)``;
+            None of others, and of a detector that an earlier version saved.
         threshold: a `fsad.thresholds.Threshold`.
         map_range: patch distances shown as 0 and 1, or None.
         map_limit: the threshold of maps, above which their regions lie (`fsad.regions`), or None.
@@ -110,6 +112,7 @@ class Fitted:
     settings: dict
     journal: tuple = ()
     reference: np.ndarray | None = None
+    places: np.ndarray | None = None
     graph: bytes | None = dataclasses.field(default=None, repr=False)
 
     @property
@@ -186,6 +189,10 @@ class Fitted:
             raise ValueError(f"expected images, uint8 (s, height, width, 3). Received: {images.dtype} {images.shape}")
         if not np.isfinite(np.array(numbers, float)).all() or not np.isfinite(arrays["references"]).all():
             raise ValueError("expected finite numbers. Received: NaN or infinity")
+        places, shape = arrays.get("places"), arrays["references"].shape
+        expected = (shape[0], int(np.prod(shape[1:3])), 2)
+        if places is not None and (places.shape != expected or not np.isfinite(places).all()):
+            raise ValueError(f"expected places {expected} of the references' patches. Received: {places.shape}")
         arrays = {**arrays, "signatures": arrays["signatures"].astype(np.float32)}
         return cls(
             **{**values, **arrays, "network": network, "graph": graph, "threshold": thresholds.Threshold(**limits)}

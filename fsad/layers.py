@@ -23,8 +23,8 @@ REDUCTIONS = {
 class Comparison(NamedTuple):
     """B images compared with R references: ``score`` ``(B,)``; ``per_reference`` ``(B, R)``, the dissimilarity to each;
     ``anomaly_map`` ``(B, h, w)``, in the units of the score, or None where vectors are compared, and so ``answer``
-    ``(B, 6)``: x and y of the patch where the map is highest, number, x and y of the reference patch nearest to it, and
-    their distance (`fsad.answers.of`)."""
+    ``(B, 4)``: x and y of the patch where the map is highest, the row of the reference patch nearest to it, in the pool
+    of all of them, and their distance (`fsad.answers.of`)."""
 
     score: Any
     per_reference: Any

@@ -126,30 +126,31 @@ class NearestPatch(Distance):
         return Comparison(self.score(maps), per_reference, shown, self.answer(embeddings, references, shown))
 
     def answer(self, embeddings, references, anomaly_map):
-        """The reference patch that answers for the patch where a map is highest, ``(B, 6)`` as in `Comparison`."""
-        (rows, columns), (_, tall, wide) = embeddings.shape[1:3], references.shape[:3]
+        """The reference patch that answers for the patch where a map is highest, ``(B, 4)`` as in `Comparison`."""
+        rows, columns = embeddings.shape[1:3]
         # By `top_k`: Keras's `argmax` looks at bits, which ONNX cannot.
         cell = ops.top_k(ops.reshape(anomaly_map, (-1, self.cells[0] * self.cells[1])), 1)[1][:, 0]
         row = ops.minimum(cell // self.cells[1], rows - 1)
         column = ops.minimum(cell % self.cells[1], columns - 1)
         patches = ops.reshape(embeddings, (-1, rows * columns, embeddings.shape[3]))
-        patch = ops.take_along_axis(patches, (row * columns + column)[:, None, None], axis=1)[:, 0]
+        place = row * columns + column
+        patch = ops.take_along_axis(patches, place[:, None, None], axis=1)[:, 0]
         # Unit vectors of each layer side by side: the product is the sum of their cosines.
         likeness = ops.matmul(patch, ops.transpose(ops.reshape(references, (-1, references.shape[3]))))
         likeness, best = (value[:, 0] for value in ops.top_k(likeness, 1))
-        place = best % (tall * wide)
-        numbers = [
-            *self._centre(column, row, 1),
-            ops.cast(best // (tall * wide), "float32"),
-            *self._centre(place % wide, place // wide, self.window if tall < rows else 1),
-            ops.maximum(1.0 - likeness / len(self.channels), 0.0),
-        ]
-        return ops.stack(numbers, axis=1)
+        distance = ops.maximum(1.0 - likeness / len(self.channels), 0.0)
+        numbers = ops.stack([ops.cast(best, "float32"), distance], axis=1)
+        return ops.concatenate([ops.take(self.centres((rows, columns)), place, axis=0), numbers], axis=1)
 
-    def _centre(self, column, row, step):
-        """x and y in [0, 1] of patches, every ``step``-th of those that overlap."""
-        for number, size in ((column, self.cells[1]), (row, self.cells[0])):
-            yield (ops.cast(number * step, "float32") + self.window / 2) / size
+    def centres(self, grid):
+        """x and y, in [0, 1] of an image's sides, of the centres of its patches, ``(rows columns, 2)``, numpy.
+
+        Args:
+            grid: ``(rows, columns)`` of the patches: of all, or of every second one per side where they overlap.
+        """
+        step = self.window if grid[0] < self.cells[0] - self.window + 1 else 1
+        y, x = ((step * np.arange(n) + self.window / 2) / size for n, size in zip(grid, self.cells, strict=True))
+        return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float32)
 
     def distances(self, embeddings, references):
         """What is fused: the distance of each cell to the nearest patch of all references, ``(B, H, W, L)``."""

@@ -216,10 +216,11 @@ class Scorer:
         return alignment.back(anomaly_map, reading.aligned.matrix, self.size)
 
     def _answer(self, outputs, reading):
-        """Which reference patch answers; None of a graph that was saved before it was asked."""
-        if "answer" not in outputs:
+        """Which reference patch answers; None of a graph that was saved before it was asked, or that is wrong."""
+        numbers, places = np.asarray(outputs.get("answer", ())), self.fitted.places
+        if places is None or numbers.shape != (4,) or not 0 <= numbers[2] < places.shape[0] * places.shape[1]:
             return None
-        answer = answers.of(outputs["answer"], self.fitted.views)
+        answer = answers.of(numbers, places, self.fitted.views)
         if reading.aligned is None or reading.aligned.matrix is None:
             return answer
         return answer._replace(place=alignment.point_back(answer.place, reading.aligned.matrix, self.size))

@@ -13,6 +13,7 @@ from fsad.layers import REDUCTIONS, EuclideanDistance
 
 embed = siamese.embed  # what a comparison starts from
 MAX_PAIRS = 4096  # that are compared at a time, which bounds the memory
+PROJECTED = 32  # dimensions of a random projection, in which patches are thinned
 MAX_ENTRIES = 2**24  # of the matrix of dissimilarities that `score` holds at a time: 64 MB
 
 
@@ -55,6 +56,39 @@ def embed_references(recipe, images, embeddings=None):
     stacked = np.stack(views, 1).reshape(-1, *views[0].shape[1:])
     window = getattr(siamese.distance_layer(recipe.model)[0], "window", 1)
     return np.ascontiguousarray(stacked[:, ::window, ::window]) if window > 1 else stacked
+
+
+def thinned(references, most):
+    """References ``(r, h, w, C)`` of patches, of which at most ``most`` stay, as many of each; None: all.
+
+    Where there are more, a greedy coreset stays, as in PatchCore (Roth et al. 2022), in a random projection to
+    `PROJECTED` dimensions: the next patch is the one farthest from all that stay already. What is compared with an
+    image then takes ``most`` patches of memory, whatever the number of references and their size.
+
+    Returns:
+        ``(references, rows)``: ``(r, 1, p, C)``, and the rows of their patches that stay ``(r, p)``; or the references
+        as they are, and None.
+    """
+    count, height, width, channels = references.shape
+    number = height * width if most is None else max(1, most // count)
+    if number >= height * width:
+        return references, None
+    flat = references.reshape(-1, channels)
+    projection = np.random.default_rng(0).normal(size=(channels, PROJECTED)).astype(np.float32)
+    points = flat @ projection
+    norms, distances = (points**2).sum(1), np.full(len(points), np.inf, np.float32)
+    rows, full = [[] for _ in range(count)], height * width
+    for _ in range(count * number):
+        row = int(distances.argmax())
+        owner = row // full
+        rows[owner].append(row % full)
+        distances = np.minimum(distances, norms - 2 * points @ points[row] + norms[row])
+        distances[row] = -np.inf
+        if len(rows[owner]) == number:
+            distances[owner * full : (owner + 1) * full] = -np.inf
+    rows = np.sort(rows, axis=1)
+    patches = np.take_along_axis(flat.reshape(count, full, channels), rows[:, :, None], axis=1)
+    return np.ascontiguousarray(patches[:, None]), rows
 
 
 def dissimilarities(model, embeddings, references, block=MAX_PAIRS):

@@ -6,7 +6,10 @@ from fsad.augment import VIEWS
 
 
 def test_a_row_of_numbers():
-    answer = answers.of(np.array([0.25, 0.75, 6, 0.5, 0.125, 0.03], np.float32), views=4)
+    """Patch 1 of reference 6, where each of 8 has 3 patches: the third view of the second image."""
+    places = np.zeros((8, 3, 2), np.float32)
+    places[6, 1] = 0.5, 0.125
+    answer = answers.of(np.array([0.25, 0.75, 3 * 6 + 1, 0.03], np.float32), places, views=4)
     assert answer[:4] == ((0.25, 0.75), 1, 2, (0.5, 0.125)) and answer.distance == pytest.approx(0.03)
 
 

@@ -45,8 +45,8 @@ def test_agrees_with_quantus(rng):
         top, left = rng.integers(0, 8, 2)
         mask[top : top + 4, left : left + 3] = True
         for name, measure in ours.items():
-            measure = getattr(quantus, name)(disable_warnings=True)
-            value = measure.evaluate_batch(a_batch=one[None], s_batch=mask[None])[0]
+            peer = getattr(quantus, name)(disable_warnings=True)
+            value = peer.evaluate_batch(a_batch=one[None], s_batch=mask[None])[0]
             assert measure(one, mask) == pytest.approx(float(value), abs=1e-6), name
 
 

@@ -33,7 +33,15 @@ def test_the_patch_that_answers_by_hand():
     layer = NearestPatch(smoothing=0, usual=False)
     layer([first, image])
     answer = np.asarray(layer.compare(image, np.concatenate([first, second])).answer)
-    assert np.allclose(answer, [[0.75, 0.25, 1, 0.25, 0.75, 1 - 0.3 - 0.8 * 0.75**0.5]], atol=1e-6)
+    assert np.allclose(answer, [[0.75, 0.25, 4 + 2, 1 - 0.3 - 0.8 * 0.75**0.5]], atol=1e-6)
+    assert layer.centres((2, 2)).tolist() == [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]
+
+
+def test_windows_overlap_and_every_second_one_is_a_reference():
+    """Four windows of 2 x 2 cells in a row of 5 cells; as references, the first and the third."""
+    layer = built(NearestPatch(window=2), (1, 4, 2))
+    assert np.allclose(layer.centres((1, 4)), [[x, 0.5] for x in (0.2, 0.4, 0.6, 0.8)])
+    assert np.allclose(built(NearestPatch(window=2), (2, 4, 2)).centres((1, 2)), [[0.2, 1 / 3], [0.6, 1 / 3]])
 
 
 def test_layers_are_compared_each_for_itself():

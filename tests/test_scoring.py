@@ -94,3 +94,16 @@ def test_references_in_their_views(rng):
     assert np.argmin(in_views.per_reference) // len(recipe.views) == 1
     assert np.min(in_views.per_reference) < as_it_is.per_reference[0, 0]
     assert in_views.anomaly_map.shape == (1, 4, 4)
+
+
+def test_thinned_references_keep_what_is_far_from_the_rest():
+    """Two references of four patches: three alike and one apart. Two patches of each stay, the one apart among them."""
+    alike = np.tile(np.array([1.0, 0, 0], np.float32), (4, 1))
+    first, second = alike.copy(), alike.copy()
+    first[2], second[3] = (0, 1, 0), (0, 0, 1)
+    references = np.stack([first, second]).reshape(2, 2, 2, 3)
+    few, rows = scoring.thinned(references, 5)
+    assert few.shape == (2, 1, 2, 3) and 2 in rows[0] and 3 in rows[1]
+    assert np.array_equal(few[0, 0, list(rows[0]).index(2)], first[2])
+    same, none = scoring.thinned(references, 8)
+    assert same is references and none is None

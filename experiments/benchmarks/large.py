@@ -11,7 +11,9 @@ Expected: what is resized to 320 pixels loses the scratch; without tiles it drow
 
 import json
 import multiprocessing
+import tempfile
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -35,6 +37,8 @@ SCRATCH = 30, 12  # pixels
 KINDS = {"plain": 0.5, "faint": 0.2}  # how much darker a scratch is than the metal
 WAYS = {
     "the default": {},
+    "all patches of the references": {"max_patches": None},
+    "a quarter of the default's": {"max_patches": 4096},
     "320 x 320 pixels in area, no tiles": {"side": 320},
     "1024 x 1024 in area, no tiles": {"side": 1024},
 }
@@ -92,6 +96,9 @@ def measure(folder, settings, queue):
     begun = time.perf_counter()
     detector = fsad.Detector(**settings).fit(folder / "good", progress=False)
     fit_seconds = time.perf_counter() - begun
+    with tempfile.TemporaryDirectory() as saved:  # as on the line: by the graph
+        detector = fsad.load(detector.save(Path(saved) / "detector"))
+    detector.score(next((folder / "good").iterdir()))
     places, verdicts = json.loads((folder / "places.json").read_text()), {}
     begun, count = time.perf_counter(), 0
     for kind in ("good", *KINDS):

@@ -40,7 +40,7 @@ CASES = (("1 megapixel", 320), ("12 megapixels", 320), ("12 megapixels", None))
 FILES, GOOD = 12, 16  # distinct files, images of the fit
 PROBES, TURNS = 48, 3  # images of a stage's turn, and turns
 BATCH = 8  # images that are scored at a time, as `fsad.scorer` does
-MAX_SECONDS = 300  # of the whole
+MAX_SECONDS = 120  # of the whole
 WHOLE = """  # files to predictions by the saved graph, until all are done or the time is over
 import json, sys, time
 import fsad
@@ -193,5 +193,5 @@ def main(_):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("images", 20_000, "most images of a case; a case ends after 5 minutes", lower_bound=64)
+    flags.DEFINE_integer("images", 20_000, "most images of a case; a case ends after 2 minutes", lower_bound=64)
     runner.run_main(main)

@@ -19,10 +19,12 @@ TARGETS = {"different": lambda comparison: comparison.score, "same": lambda comp
 
 class References(NamedTuple):
     """Reference images, uint8 ``(r, H, W, 3)``, and their embeddings ``(r v, ...)`` from
-    `fsad.scoring.embed_references`; v is the number of views of each."""
+    `fsad.scoring.embed_references`; v is the number of views of each. Of patches, ``places`` ``(r v, p, 2)`` says where
+    they lie; None: on a grid."""
 
     images: np.ndarray
     embeddings: np.ndarray
+    places: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

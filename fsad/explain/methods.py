@@ -71,7 +71,7 @@ def of(fitted):
     views = {len(views): views for views in VIEWS.values()}
     return (
         Comparer(fitted.model, fitted.reduction, views[fitted.views]),
-        References(fitted.reference_images, fitted.references),
+        References(fitted.reference_images, fitted.references, fitted.places),
     )
 
 

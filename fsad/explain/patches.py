@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from fsad import siamese
-from fsad.answers import Answer
+from fsad.answers import of
 from fsad.explain.comparer import batches
 
 
@@ -42,21 +42,19 @@ def answers(comparer, image, references, count=3):
     """
     layer = _layer(comparer)
     patches = siamese.embed(comparer.model, np.asarray(image)[None])[0]
-    (rows, columns), layers = patches.shape[:2], len(layer.channels)
-    grid = references.embeddings.shape[:3]
+    layers, own = len(layer.channels), layer.centres(patches.shape[:2])
+    number, *grid = references.embeddings.shape[:3]
+    places = np.tile(layer.centres(grid), (number, 1, 1)) if references.places is None else references.places
     flat = tf.reshape(references.embeddings, (-1, patches.shape[2]))
     # Unit vectors of each layer side by side: the product is the sum of their cosines.
     likeness = tf.matmul(patches.reshape(-1, patches.shape[2]), flat, transpose_b=True).numpy() / layers
     best, nearest = likeness.max(1), likeness.argmax(1)
-    views = len(references.embeddings) // len(references.images)
+    views = number // len(references.images)
     listed = []
     for row in best.argsort():
-        place = _centre(divmod(int(row), columns), (rows, columns), layer.window, 1)
-        if any(max(abs(p - q) for p, q in zip(place, one.place, strict=True)) < 0.25 for one in listed):
+        if any(np.abs(own[row] - one.place).max() < 0.25 for one in listed):
             continue
-        number, i, j = np.unravel_index(nearest[row], grid)
-        at = _centre((i, j), (rows, columns), layer.window, layer.window)
-        listed.append(Answer(place, int(number) // views, int(number) % views, at, max(0.0, 1 - float(best[row]))))
+        listed.append(of([*own[row], nearest[row], max(0.0, 1 - best[row])], places, views))
         if len(listed) == count:
             break
     return listed
@@ -67,9 +65,3 @@ def _layer(comparer):
     if not layer.gives_map:
         raise ValueError("Expected a network that compares patches. Received: one that compares vectors")
     return layer
-
-
-def _centre(cell, shape, window, step):
-    """``(x, y)`` in [0, 1] of a patch: window ``cell`` of a grid ``shape`` of overlapping ones, every ``step``-th."""
-    y, x = ((step * k + window / 2) / (size + window - 1) for k, size in zip(cell, shape, strict=True))
-    return float(x), float(y)

@@ -86,6 +86,8 @@ def _in_order(model):
             names.setdefault(output, f"{node.op_type}_{len(nodes)}_{place}")
     for number, node in enumerate(nodes, 1):
         node.name = f"{node.op_type}_{number}"
+        if not node.domain:  # given as empty by some rules of the converter, and not at all by others
+            node.ClearField("domain")
         for ports in (node.input, node.output):
             ports[:] = [names[name] if name else "" for name in ports]
         attributes = sorted(node.attribute, key=lambda attribute: attribute.name)

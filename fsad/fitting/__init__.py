@@ -77,11 +77,13 @@ def fit(name, settings, options, good, defect=None, progress=True):
 
 def fit_to(recipe, settings, options, data, rng, warnings, progress=True):
     """Fits a recipe to images that are read and grouped; a `fsad.fitted.Fitted`."""
+    places = None
     if recipe.trained:
         references, chosen, held_out = train(recipe, settings, options, data, rng, progress)
     else:
-        references, chosen, held_out = embed(recipe, options, data, rng, warnings, progress)
-    return calibrate(recipe, settings, options, data, references, chosen, held_out, warnings)
+        (references, places), chosen, held_out = embed(recipe, options, data, rng, warnings, progress)
+    fitted = calibrate(recipe, settings, options, data, references, chosen, held_out, warnings)
+    return dataclasses.replace(fitted, places=places)
 
 
 def build(name, settings, good, warnings):

@@ -10,20 +10,25 @@ CHANGED = 0.01  # p-value up to which the first and the last images are said to 
 
 
 def embed(recipe, options, data, rng, warnings, progress):
-    """References of a recipe that is not trained, their rows, and held-out ``(scores, maps)``."""
+    """``(references, places)`` of a recipe that is not trained, the rows of their images, and held-out ``(scores,
+    maps)``."""
     chosen = _references(data, options.max_references, rng)
     recipe.adapt(recipe.model, data.images[chosen])
     embeddings = _embed(recipe.model, data.images, progress)
     references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
     warnings += _changed(recipe, embeddings[chosen], references, data.groups[chosen])
+    layer, _ = siamese.distance_layer(recipe.model)
+    places = np.tile(layer.centres(references.shape[1:3]), (len(references), 1, 1))
+    references, rows = scoring.thinned(references, recipe.max_patches)
+    if rows is not None:
+        places = np.take_along_axis(places, rows[:, :, None], axis=1)
     reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
     maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
     known = np.isfinite(maps).all((1, 2, 3))
     good, defective = known & data.good, known & ~data.good
     scores = np.full(len(maps), np.nan, np.float32)
     scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
-    layer, _ = siamese.distance_layer(recipe.model)
-    return references, chosen, (scores, np.asarray(layer.anomaly_map(maps)))
+    return (references, places), chosen, (scores, np.asarray(layer.anomaly_map(maps)))
 
 
 def _references(data, most, rng):

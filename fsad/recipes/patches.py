@@ -24,6 +24,7 @@ ANOMALY_DINO = {
     "smoothing": 0,
     "usual": False,
     "weigh": False,
+    "max_patches": None,
 }
 
 
@@ -48,6 +49,7 @@ def build(
     weigh=True,
     tile=None,
     roi=None,
+    max_patches=16384,
 ):
     """The default recipe of `fsad.Detector`, which trains no network.
 
@@ -75,6 +77,9 @@ def build(
         tile: side in pixels of the tiles that score a large image, of which the most anomalous counts
             (`NearestPatch`); None or 0 for the image as a whole.
         roi: the region of interest, as `fsad.roi.encode` gives it; None: the whole image.
+        max_patches: how many patches of all references are kept (`fsad.scoring.thinned`), which bounds the time and the
+            memory that a comparison takes; None: all. 32 references of 320 x 320 pixels, mirrored, have 12,800; those
+            of large images have more.
         weigh: whether two defective images or more weigh the features (`fsad.fusion.weights`); equal weights if not.
     """
     height, width = size(default_side(backbone) if side is None else side)
@@ -97,7 +102,7 @@ def build(
         cells = [length + window - 1 for length in neck.output_shape[1:3]]
         how["roi"] = regions_of_interest.cells(regions_of_interest.decode(roi), cells).astype(int).tolist()
     distance = siamese.patch_distance(neck.output_shape[1:], channels, **how)
-    return _recipe(siamese.build(body, neck, distance), loaded, views, weigh, adapt)
+    return _recipe(siamese.build(body, neck, distance), loaded, views, weigh, max_patches, adapt)
 
 
 def refit(model, weights, settings):
@@ -110,17 +115,23 @@ def refit(model, weights, settings):
     distance = siamese.parts(model).distance
     fresh = keras.models.clone_model(distance)
     fresh.set_weights(distance.get_weights())
-    own = {name: settings[name] for name in ("views", "weigh") if name in settings}
+    own = {name: settings[name] for name in ("views", "weigh", "max_patches") if name in settings}
     return _recipe(siamese.with_distance(model, fresh), weights, **own)
 
 
-def _recipe(model, weights, views=None, weigh=True, adapt=lambda model, images: None):
+def _recipe(model, weights, views=None, weigh=True, max_patches=16384, adapt=lambda model, images: None):
     layer, _ = siamese.distance_layer(model)
     views = views or ("mirrored" if weights != "fixed" and not layer.tile else "none")
     if views not in VIEWS:
         raise ValueError(f"Expected views among {', '.join(VIEWS)}. Received: {views!r}")
     return Recipe(
-        "patches", model, weights, views=VIEWS[views], adapt=adapt, fuse=lambda *held_out: fuse(model, *held_out, weigh)
+        "patches",
+        model,
+        weights,
+        views=VIEWS[views],
+        max_patches=max_patches,
+        adapt=adapt,
+        fuse=lambda *held_out: fuse(model, *held_out, weigh),
     )
 
 

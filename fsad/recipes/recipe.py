@@ -29,7 +29,8 @@ class Recipe:
     ``fuse``, called as ``fuse(good, defective, groups)`` with held-out distances, which returns held-out scores.
 
     References: ``references``, labels -> rows of the training images that are; ``views``, images -> images, by which
-    each is taken in turn; the first leaves it as it is; ``reduction`` of the dissimilarities to the score
+    each is taken in turn; the first leaves it as it is; ``max_patches``, how many of their patches are kept
+    (`fsad.scoring.thinned`); ``reduction`` of the dissimilarities to the score
     (`fsad.scoring.compare`).
     """
 
@@ -53,6 +54,7 @@ class Recipe:
     fuse: Callable | None = None
     references: Callable = pairs.good
     views: tuple = MIRRORS[:1]
+    max_patches: int | None = None
     reduction: str = "mean"
 
     @property
