@@ -37,6 +37,7 @@ def test_what_would_spoil_a_detector_is_reported(parts, tmp_path, offline):
     assert "1 unreadable:" in text and "good AND defective: move" in text and text.endswith("Fix these before fitting.")
 
 
+@pytest.mark.slow
 def test_light_that_differs_between_folders_is_told(parts, tmp_path, offline):
     folder = shutil.copytree(parts, tmp_path / "set")
     for path in (folder / "test").rglob("*.png"):

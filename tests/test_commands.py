@@ -120,6 +120,7 @@ def test_explain_compares_methods_where_the_defect_is_known(detector, parts, tmp
     assert "nowhere.png: expected a mask file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_explain_evaluate_export_and_check(detector, parts, tmp_path, capsys):
     assert cli.main(["explain", detector, f"{parts}/test/hole/001.png", f"--out={tmp_path}/why.png"]) == 0
     with Image.open(tmp_path / "why.png") as figure:
