@@ -32,7 +32,7 @@ class Detector(Scorer):
         group_pattern: a regular expression that finds the name of the part in the path of an image
             (`fsad.inputs.load`), where several images show one part from different sides: they are not compared
             with each other when the threshold is set, and `evaluate` leaves out parts seen before.
-        settings: of the recipe, such as ``backbone`` (a name or a Keras model, see `fsad.backbones.build`), ``layer``,
+        settings: of the recipe, such as ``backbone`` (a name or a Keras model, see `fsad.backbones.build`), ``layers``,
             ``weights``, ``side``, ``epochs``.
 
     Attributes:
