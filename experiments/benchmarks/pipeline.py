@@ -185,8 +185,9 @@ def main(_):
             f"{FILES} files read again and again; the default detector, {GOOD} reference images, its saved graph in "
             f"ONNX Runtime.\n\n{statistics.markdown(pd.DataFrame(whole_lines))}\n\n"
             "*What its stages allow*: all cores busy with one stage after the other. The last column is computed from "
-            f"the rate.\n\nStages, each by itself on all cores, medians of {TURNS}. *Limit*: JPEG decoding, memory, "
-            f"matrix products in float32.\n\n{statistics.markdown(pd.DataFrame(stage_lines))}\n"
+            f"the rate.\n\nStages, each by itself on all cores, medians of {TURNS}. *Limit*: JPEG decoding by "
+            "Pillow (fsad's reader has a faster library), memory, matrix products in float32.\n\n"
+            f"{statistics.markdown(pd.DataFrame(stage_lines))}\n"
         )
         write_text(RESULTS, results, text)
     print(text)
