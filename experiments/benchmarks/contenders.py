@@ -21,7 +21,7 @@ class Section:
     contenders: dict
     rounds: int
     files: int = 1
-    slow: bool = False
+    slow: bool = False  # left out by --quick
 
 
 def _runtimes(recipe):
@@ -50,17 +50,15 @@ def _training(name, ways):
 
 
 KERAS = "Keras fit, two inputs, float32"
-
-
 SECTIONS = {
     "score": Section("File to verdict, one image, 8 references, custom CNN", "image",
                      _runtimes("senarathna") | _torch("senarathna"), 11),
     "batch": Section("64 images in memory, 8 references, custom CNN", "image",
-                     _runtimes("senarathna") | _torch("senarathna"), 5, files=64),
+                     _runtimes("senarathna") | _torch("senarathna"), 5, files=64, slow=True),
     "score_patches": Section("File to verdict, one image, 8 references, the Detector's default", "image",
                              _runtimes("patches"), 11),
     "batch_patches": Section("64 images in memory, 8 references, the Detector's default", "image",
-                             _runtimes("patches"), 5, files=64),
+                             _runtimes("patches"), 5, files=64, slow=True),
     "files_patches": Section("64 files to predictions, 8 references, the Detector's default", "image",
                              _files("patches"), 5, files=64),
     "train_s": Section("Training of paper S (custom CNN), an epoch", "pair", _training("senarathna", {
@@ -72,22 +70,16 @@ SECTIONS = {
                                               "fsad, 60 images per step": ("images", 60)}), 3, slow=True),
     "train_l_frozen": Section("Training of paper L, ResNet50 frozen, an epoch of 64 pairs", "pair",
                               _training("livieris", {KERAS: ("baseline", True),
-                                                     "fsad, features cached": ("fsad", True)}), 3),
+                                                     "fsad, features cached": ("fsad", True)}), 3, slow=True),
     "features": Section("Features of ResNet50, which is what comes before", "image", _training("features", {
-        "fsad": ()}), 3),
+        "fsad": ()}), 3, slow=True),
     "train_l": Section("Training of paper L, ResNet50 fine-tuned, a step of 4 pairs", "pair",
                        _training("livieris", {KERAS: ("baseline", False), "fsad": ("fsad", False)}), 3, slow=True),
     "saliency": Section("Pixel saliency, 16 images, 8 references, custom CNN", "map", _explain("saliency"), 5, 16),
-    "gradcam": Section("Grad-CAM, 16 images, 8 references, custom CNN", "map", _explain("gradcam"), 5, 16),
+    "gradcam": Section("Grad-CAM, 16 images, 8 references, custom CNN", "map", _explain("gradcam"), 5, 16, slow=True),
 }  # fmt: skip
-
-
 FSAD = str(Path(sys.executable).with_name("fsad"))
-
-
 TENSORFLOW = "import tensorflow"
-
-
 STARTS = {
     TENSORFLOW: [sys.executable, "-c", TENSORFLOW],
     "import fsad": [sys.executable, "-c", "import fsad"],
@@ -105,8 +97,6 @@ STARTS = {
         "--report=" + FOLDER + "r.html",
     ],
 }
-
-
 BASES = {  # what the others are compared with
     "fsad score of one image, default": "fsad score of one image, default, without a graph",
     "fsad score of one image, custom CNN": "fsad score of one image, default, without a graph",

@@ -1,7 +1,7 @@
 """How fast, beside baselines and beside what the machine can do at best.
 
     python -m experiments.benchmarks.speed                    # 40 minutes on two cores
-    python -m experiments.benchmarks.speed --quick --against  # 7 minutes, without VGG16: have the ratios moved?
+    python -m experiments.benchmarks.speed --quick --against  # 7 minutes, fewer sections: have the ratios moved?
     python -m experiments.benchmarks.speed --sections=score,batch
 
 What you will see: a table per section. The implementations of a section run interleaved, each in a process of its own;
@@ -138,7 +138,7 @@ def main(_):
 
 if __name__ == "__main__":
     flags.DEFINE_string("json", None, f"file for the figures, tables beside it (default {RESULTS.name} in results/)")
-    flags.DEFINE_bool("quick", False, "fewer turns, without VGG16 and fine-tuning")
+    flags.DEFINE_bool("quick", False, "fewer turns, and a section or two of each kind")
     flags.DEFINE_bool("against", False, "compare the ratios with the committed ones; writes nothing unless --json")
     flags.DEFINE_list("sections", None, "only these, the others stay as they are")
     runner.run_main(main)
