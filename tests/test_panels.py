@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from fsad.answers import Answer
 from fsad.explain import overlay, panels
-from fsad.explain.patches import Answer
 
 
 def test_a_panel_of_methods_with_their_scores_and_answers(tmp_path):
