@@ -75,7 +75,8 @@ class Fitted:
         methods: names of the explanation methods, the best first (`fsad.explain.methods`).
         reduction: of its dissimilarities to the score.
         weights: what its backbone started from.
-        references: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.embed_references`).
+        references: embeddings ``(r v, ...)`` of r images in v views each (`fsad.scoring.embed_references`); of patches,
+            ``(r v, 1, p, C)`` where they are thinned.
         places: of references that are patches, x and y of their centres in [0, 1] of an image's sides ``(r v, p, 2)``;
             None of others, and of a detector that an earlier version saved.
         threshold: a `fsad.thresholds.Threshold`.
@@ -189,10 +190,14 @@ class Fitted:
             raise ValueError(f"expected images, uint8 (s, height, width, 3). Received: {images.dtype} {images.shape}")
         if not np.isfinite(np.array(numbers, float)).all() or not np.isfinite(arrays["references"]).all():
             raise ValueError("expected finite numbers. Received: NaN or infinity")
+        if note.get("places") is not None or note.get("reference") is not None:
+            raise ValueError("expected places and reference image as arrays. Received: others")
         places, shape = arrays.get("places"), arrays["references"].shape
         expected = (shape[0], int(np.prod(shape[1:3])), 2)
-        if places is not None and (places.shape != expected or not np.isfinite(places).all()):
-            raise ValueError(f"expected places {expected} of the references' patches. Received: {places.shape}")
+        if places is not None and (
+            places.dtype.kind != "f" or places.shape != expected or not ((places >= 0) & (places <= 1)).all()
+        ):
+            raise ValueError(f"expected places {expected} in [0, 1]. Received: {places.dtype} {places.shape}")
         arrays = {**arrays, "signatures": arrays["signatures"].astype(np.float32)}
         return cls(
             **{**values, **arrays, "network": network, "graph": graph, "threshold": thresholds.Threshold(**limits)}

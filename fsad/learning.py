@@ -105,13 +105,16 @@ def _kept(fitted):
 
 def _fit(detector, records, images, signatures, progress):
     fitted, options, warnings = detector.fitted, detector.options, []
+    settings = fitted.settings
     if detector.recipe == "patches":
-        recipe = recipes.patches.refit(fitted.model, fitted.weights, fitted.settings)
+        if fitted.places is None:  # of a version that kept all patches: it goes on as it was
+            settings = {**settings, "max_patches": None}
+        recipe = recipes.patches.refit(fitted.model, fitted.weights, settings)
     else:  # from where the training started
         recipe = recipes.RECIPES[detector.recipe](**own.revived(fitted.settings))
     is_good = np.array([record["role"] == "good" for record in records])
     groups = support.group(recipe, options, records, images, signatures, is_good, warnings)
     data = support.Support(records, images, signatures, is_good, groups)
     rng = np.random.default_rng(options.seed)
-    changed = fitting.fit_to(recipe, fitted.settings, options, data, rng, warnings, progress)
+    changed = fitting.fit_to(recipe, settings, options, data, rng, warnings, progress)
     return dataclasses.replace(changed, reference=fitted.reference)

@@ -148,8 +148,11 @@ class NearestPatch(Distance):
         Args:
             grid: ``(rows, columns)`` of the patches: of all, or of every second one per side where they overlap.
         """
-        step = self.window if grid[0] < self.cells[0] - self.window + 1 else 1
-        y, x = ((step * np.arange(n) + self.window / 2) / size for n, size in zip(grid, self.cells, strict=True))
+        centres = []
+        for number, size in zip(grid, self.cells, strict=True):
+            step = self.window if number < size - self.window + 1 else 1
+            centres.append((step * np.arange(number) + self.window / 2) / size)
+        y, x = centres
         return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float32)
 
     def distances(self, embeddings, references):

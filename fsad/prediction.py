@@ -14,13 +14,13 @@ class Prediction:
 
     ``sample``: the `fsad.inputs.Sample`, with the label that its folder gives; ``score``: dissimilarity, higher is
     more anomalous; ``verdict``: ``"good"``, ``"defective"`` or, if the threshold has a band, ``"unsure"``;
-    ``confidence`` of the verdict in [0.5, 1]; ``nearest``: number of the nearest reference; ``condition``:
-    `fsad.drift.numbers` of the image; ``anomaly_map``: float32 ``(h, w)``, where the image differs; ``answer``: a
-    `fsad.answers.Answer`, the reference patch nearest to where it differs most, None where no patches are compared;
-    ``error``: why the image could not be scored, and then all of these are None. With details, while streaming:
-    ``regions``, a tuple of `fsad.regions.Region`, None where the maps of a recipe have no scale; ``aligned``: whether
-    the image locked on the reference image, None where the detector does not align; ``image``, uint8 RGB at full size,
-    and ``signature``, by which near-duplicates are recognised.
+    ``confidence`` of the verdict in [0.5, 1]; ``nearest``: number of the nearest reference, of thinned ones by what is
+    left of each; ``condition``: `fsad.drift.numbers` of the image; ``anomaly_map``: float32 ``(h, w)``, where the
+    image differs; ``answer``: a `fsad.answers.Answer`, the reference patch nearest to where it differs most, None
+    where no patches are compared; ``error``: why the image could not be scored, and then all of these are None. With
+    details, while streaming: ``regions``, a tuple of `fsad.regions.Region`, None where the maps of a recipe have no
+    scale; ``aligned``: whether the image locked on the reference image, None where the detector does not align;
+    ``image``, uint8 RGB at full size, and ``signature``, by which near-duplicates are recognised.
     """
 
     sample: Sample

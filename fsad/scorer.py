@@ -106,7 +106,8 @@ class Scorer:
     @property
     def scorer(self):
         """A function of uint8 images ``(B, height, width, 3)``, computed by `runtime`: a dict of ``score`` ``(B,)``,
-        ``per_reference`` ``(B, R)`` and, where patches are compared, ``anomaly_map`` ``(B, h, w)``."""
+        ``per_reference`` ``(B, R)`` and, where patches are compared, ``anomaly_map`` ``(B, h, w)`` and ``answer``
+        ``(B, 4)`` (`fsad.layers.Comparison`)."""
         return self._scoring()[1]
 
     @property
@@ -218,7 +219,9 @@ class Scorer:
     def _answer(self, outputs, reading):
         """Which reference patch answers; None of a graph that was saved before it was asked, or that is wrong."""
         numbers, places = np.asarray(outputs.get("answer", ())), self.fitted.places
-        if places is None or numbers.shape != (4,) or not 0 <= numbers[2] < places.shape[0] * places.shape[1]:
+        if places is None or numbers.shape != (4,) or numbers.dtype.kind != "f" or not np.isfinite(numbers).all():
+            return None
+        if not 0 <= numbers[2] < places.shape[0] * places.shape[1]:
             return None
         answer = answers.of(numbers, places, self.fitted.views)
         if reading.aligned is None or reading.aligned.matrix is None:
@@ -237,9 +240,9 @@ class Scorer:
 
                 anomaly_map = methods.anomaly_map(self.fitted, self.methods[0], reading.resized)
             anomaly_map = self._back(anomaly_map, reading)
-        limit, places = self.fitted.map_limit, None
+        limit, outlines = self.fitted.map_limit, None
         if details and limit is not None:
-            places = regions.find(anomaly_map, reading.image.shape[:2], limit)
+            outlines = regions.find(anomaly_map, reading.image.shape[:2], limit)
         return Prediction(
             reading.sample,
             score=score,
@@ -248,7 +251,7 @@ class Scorer:
             nearest=int(np.argmin(outputs["per_reference"])) // views,
             anomaly_map=anomaly_map,
             answer=self._answer(outputs, reading),
-            regions=places,
+            regions=outlines,
             condition=drift.numbers(reading.resized),
             aligned=None if reading.aligned is None else reading.aligned.matrix is not None,
             image=reading.image,

@@ -63,29 +63,35 @@ def thinned(references, most):
 
     Where there are more, a greedy coreset stays, after PatchCore (Roth et al. 2022), in a random projection to
     `PROJECTED` dimensions: the next patch is the one farthest from all that stay already. Unlike there the references
-    take turns, one giving all its patches before the next does, which is faster. What is compared with
-    an image then takes ``most`` patches of memory, whatever the number of references and their size.
+    take turns, one giving all its patches before the next does, which is faster. What is compared with an image then
+    takes ``most`` patches of memory, whatever the number of references and their size; at least one of each stays.
 
     Returns:
         ``(references, rows)``: ``(r, 1, p, C)``, and the rows of their patches that stay ``(r, p)``; or the references
         as they are, and None.
     """
     count, height, width, channels = references.shape
-    number = height * width if most is None else max(1, most // count)
-    if number >= height * width:
+    patches = height * width
+    number = patches if most is None else max(1, most // count)
+    if number >= patches:
         return references, None
     flat = references.reshape(count, -1, channels)
     points = flat @ np.random.default_rng(0).normal(size=(channels, PROJECTED)).astype(np.float32)
     norms, rows = (points**2).sum(-1), np.empty((count, number), int)
+    staying, squares = np.empty((count * number, PROJECTED), np.float32), np.empty(count * number, np.float32)
+    step = max(1, 2**22 // patches)  # of those that stay, which are compared at a time: 16 MB
     for k in range(count):
-        distances = np.full(height * width, np.inf, np.float32)
-        for j in range(k):
-            near, squares = points[j, rows[j]], norms[j, rows[j]]
-            distances = np.minimum(distances, (squares - 2 * points[k] @ near.T).min(1) + norms[k])
+        distances = np.full(patches, np.inf, np.float32)
+        for start in range(0, k * number, step):
+            some = slice(start, min(start + step, k * number))
+            nearest = (squares[some] - 2 * points[k] @ staying[some].T).min(1)
+            distances = np.minimum(distances, nearest + norms[k])
         for n in range(number):
             row = rows[k, n] = distances.argmax()
             distances = np.minimum(distances, norms[k] - 2 * points[k] @ points[k, row] + norms[k, row])
             distances[row] = -np.inf
+        own = slice(k * number, (k + 1) * number)
+        staying[own], squares[own] = points[k, rows[k]], norms[k, rows[k]]
     rows.sort(axis=1)
     return np.ascontiguousarray(np.take_along_axis(flat, rows[:, :, None], axis=1)[:, None]), rows
 

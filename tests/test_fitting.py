@@ -4,7 +4,7 @@ import pytest
 
 import fsad
 from fsad import backbones, fitting
-from fsad.images import read_images
+from fsad.images import read_images, write_image
 from fsad.weights import WeightsError
 
 
@@ -54,3 +54,17 @@ def test_good_images_that_change_in_the_order_given_are_told(parts):
     for given, changed in ((images, False), (blurred, True)):
         detector = fsad.Detector(backbone="filter_bank", side=96).fit(given, progress=False)
         assert any("first and the last" in text for text in detector.fitted.warnings) == changed
+
+
+def test_thinned_references_hold_out_as_a_new_image_is_compared(rng, tmp_path):
+    """Parts of one layout, of whose patches a quarter is kept: new good images score as those held out do."""
+    layout = cv2.resize(rng.integers(0, 256, (12, 12, 3), np.uint8), (96, 96), interpolation=cv2.INTER_CUBIC)
+    images = np.clip(layout + rng.normal(0, 45, (24, 96, 96, 3)), 0, 255).astype(np.uint8)
+    paths = [tmp_path / f"{k}.png" for k in range(24)]
+    for path, image in zip(paths, images, strict=True):
+        write_image(path, image)
+    detector = fsad.Detector(backbone="filter_bank", side=96, max_patches=72, group_pattern=".+")
+    detector.fit(paths[:8], progress=False)
+    assert detector.fitted.references.shape[:3] == (8, 1, 9) and detector.fitted.places.shape == (8, 9, 2)
+    scores = detector.score(paths[8:])
+    assert abs(scores.mean()) < 1.4, scores  # nearly 2 below, if held-out ones had the holes of what was left out

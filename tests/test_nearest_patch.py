@@ -42,6 +42,7 @@ def test_windows_overlap_and_every_second_one_is_a_reference():
     layer = built(NearestPatch(window=2), (1, 4, 2))
     assert np.allclose(layer.centres((1, 4)), [[x, 0.5] for x in (0.2, 0.4, 0.6, 0.8)])
     assert np.allclose(built(NearestPatch(window=2), (2, 4, 2)).centres((1, 2)), [[0.2, 1 / 3], [0.6, 1 / 3]])
+    assert np.allclose(built(NearestPatch(window=2), (1, 7, 2)).centres((1, 4))[:, 0], [0.125, 0.375, 0.625, 0.875])
 
 
 def test_layers_are_compared_each_for_itself():

@@ -84,16 +84,16 @@ def run(options):
             table.writerow(columns)
         for prediction in detector.stream(samples, options.threshold, details):
             row = shared.row_of(prediction, monitor)
-            places = [region for region in prediction.regions or () if region.area >= options.min_area]
-            more = {"regions": [regions.as_json(region) for region in places]} if options.regions else {}
+            chosen = [region for region in prediction.regions or () if region.area >= options.min_area]
+            more = {"regions": [regions.as_json(region) for region in chosen]} if options.regions else {}
             for table in tables:
-                values = [*row.values(), *(_summary(prediction, places) if options.regions else ())]
+                values = [*row.values(), *(_summary(prediction, chosen) if options.regions else ())]
                 table.writerow(["" if value is None else value for value in values])
             if objects:
                 objects.write(json.dumps({**row, **more}) + "\n")
             if prediction.image is not None:
                 size = prediction.image.shape[:2]
-                coco.add(prediction.name, size, places)
+                coco.add(prediction.name, size, chosen)
                 if options.maps:
                     _write_map(options.maps, detector, prediction)
             sys.stdout.flush()

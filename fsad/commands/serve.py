@@ -92,10 +92,10 @@ def run(options):
     return 0
 
 
-def named(arguments):
+def named(given):
     """Folders by name, from ``NAME=FOLDER`` and ``FOLDER``."""
     folders = {}
-    for argument in arguments:
+    for argument in given:
         name, equals, folder = argument.partition("=")
         if not equals or Path(argument).is_dir():
             name, folder = Path(argument).resolve().name, argument

@@ -1,4 +1,4 @@
-"""What several verbs need: a detector, its runtime, the arguments they share, and their closing lines."""
+"""What several verbs need: a detector, its runtime, and their closing lines."""
 
 import contextlib
 import gc
@@ -46,6 +46,8 @@ def save(detector, folder):
 
 def start_tensorflow():
     """Imports what trains and embeds, which logs as it starts."""
+    if "fsad.fitting" in sys.modules:
+        return
     gc.disable()  # what an import makes stays: to look through it again and again takes a fifth of the time
     try:
         with quiet():

@@ -8,7 +8,8 @@ from fsad import recipes, scoring, siamese, training
 
 
 def train(recipe, settings, options, data, rng, progress):
-    """The same of a recipe that is trained, in place; the scores are None where no image could be held out."""
+    """References of a recipe that is trained, in place; the rows of their images; and held-out ``(scores, None)``, or
+    None where no image could be held out."""
     precision = options.precision or training.fast_precision()
     scores = _cross_fit(recipe.name, settings, options, precision, data, rng, progress)
     keras.utils.set_random_seed(options.seed)

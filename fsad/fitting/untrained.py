@@ -1,4 +1,4 @@
-"""A recipe that is not trained: its references, and how the layers of patches are fused."""
+"""A recipe that is not trained: its references, and held-out scores."""
 
 import numpy as np
 from tqdm import tqdm
@@ -6,6 +6,7 @@ from tqdm import tqdm
 from fsad import scoring, siamese, trend
 from fsad.images import batch_for
 
+FOLDS = 8  # in which images are held out where references are thinned
 CHANGED = 0.01  # p-value up to which the first and the last images are said to differ
 
 
@@ -19,16 +20,35 @@ def embed(recipe, options, data, rng, warnings, progress):
     warnings += _changed(recipe, embeddings[chosen], references, data.groups[chosen])
     layer, _ = siamese.distance_layer(recipe.model)
     places = np.tile(layer.centres(references.shape[1:3]), (len(references), 1, 1))
-    references, rows = scoring.thinned(references, recipe.max_patches)
-    if rows is not None:
-        places = np.take_along_axis(places, rows[:, :, None], axis=1)
     reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
-    maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
+    few, rows = scoring.thinned(references, recipe.max_patches)
+    if rows is None:
+        maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
+    else:
+        maps = _leave_out(recipe, embeddings, data.groups, references, reference_groups)
+        references, places = few, np.take_along_axis(places, rows[:, :, None], axis=1)
     known = np.isfinite(maps).all((1, 2, 3))
     good, defective = known & data.good, known & ~data.good
     scores = np.full(len(maps), np.nan, np.float32)
     scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
     return (references, places), chosen, (scores, np.asarray(layer.anomaly_map(maps)))
+
+
+def _leave_out(recipe, embeddings, groups, references, reference_groups):
+    """`fsad.scoring.leave_out` where references are thinned, by folds of groups: without a fold the others are thinned
+    anew. Had all been thinned together, what a reference covers for the others would be missing where it is left out.
+    """
+    owners, maps = np.unique(reference_groups), None
+    folds = [owners[k::FOLDS] for k in range(min(FOLDS, len(owners)))]
+    for fold in (*folds, np.setdiff1d(groups, owners)):
+        own, others = np.isin(groups, fold), references[~np.isin(reference_groups, fold)]
+        if not own.any():
+            continue
+        few = scoring.thinned(others, recipe.max_patches)[0] if len(others) else others
+        some = scoring.leave_out(recipe.model, embeddings[own], np.zeros(own.sum()), few, np.ones(len(few)))
+        maps = np.empty((len(embeddings), *some.shape[1:]), np.float32) if maps is None else maps
+        maps[own] = some
+    return maps
 
 
 def _references(data, most, rng):
