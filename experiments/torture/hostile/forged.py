@@ -169,6 +169,8 @@ NOTE = {
         Path(PATH).write_text("secret"),
         rewritten(folder, lambda note: {**note, "files": {**note["files"], f"../../..{PATH}": "0"}}),
     ),
+    "places in the note": _set("places", to=[[[0, 0]]]),
+    "places a text": _set("places", to="here"),
     "weights a link": _linked("weights.npz"),
     "graph a link": _linked("scorer.onnx"),
 }
@@ -196,6 +198,9 @@ ARRAYS = {
     "references of no size": _array("references", lambda a: {**a, "references": a["references"][:0]}),
     "images of another size": _array("references", lambda a: {**a, "images": a["images"][:, :8]}),
     "images as floats": _array("references", lambda a: {**a, "images": a["images"].astype("f8")}),
+    "places of another shape": _array("references", lambda a: {**a, "places": a["places"][:, :1]}),
+    "places that are complex": _array("references", lambda a: {**a, "places": a["places"] * (1 + 0j)}),
+    "places far outside": _array("references", lambda a: {**a, "places": a["places"] * 1e30}),
     "signatures infinite": _array("references", lambda a: {**a, "signatures": a["signatures"] * float("inf")}),
     "arrays of other names": _array("references", lambda a: {**a, "model": a["images"], "__class__": a["images"]}),
     "weights too few": _array("weights", lambda a: dict(list(a.items())[:-1])),
