@@ -128,7 +128,7 @@ def patches(settings, shots, rng):
     """The default recipe or a variant: scores and thresholds from each number of defective images, scores from each
     number of good ones, and how well the maps find the defects."""
     options = dict(settings["options"])
-    adapted, square, weigh, cut = (options.pop(name, default) for name, default in OWN.items())
+    adapted, square, weigh, best_cut = (options.pop(name, default) for name, default in OWN.items())
     good = [*shots.anchors, *shots.good]
     side = options.pop("side", recipes.patches.SIDE)
     size = side if square else input_size.keeping_aspect(good, side, [])
@@ -153,7 +153,7 @@ def patches(settings, shots, rng):
     for d, (numbers, good_scores, defective_scores) in fits.items():
         layer.adapt(*numbers)
         scores[str(d)] = np.asarray(layer.score(distances)).tolist()
-        limits[str(d)] = _limit(good_scores, defective_scores, cut)
+        limits[str(d)] = _limit(good_scores, defective_scores, best_cut)
     by_good = {}
     for n in GOOD[:-1] if not settings["options"] else ():
         some = slice(n * views)
@@ -181,11 +181,11 @@ def patches(settings, shots, rng):
 OWN = {"adapted": False, "square": False, "weigh": True, "cut": False}  # options of the study, not of the network
 
 
-def _limit(good, defective, cut):
-    """The threshold; by ``cut`` the value that separates best, which the default before took from 4 defective on."""
-    if cut and len(defective) >= thresholds.MIN_DEFECTIVE:
+def _limit(good, defective, best_cut):
+    """The threshold; by ``best_cut`` the value that separates best: the earlier default, from 4 defective on."""
+    if best_cut and len(defective) >= thresholds.MIN_DEFECTIVE:
         return thresholds.separate(np.repeat([0, 1], [len(good), len(defective)]), np.concatenate([good, defective]))
-    return thresholds.choose(good, () if cut else defective).value
+    return thresholds.choose(good, () if best_cut else defective).value
 
 
 def _read(samples, recipe):

@@ -99,11 +99,8 @@ def train(settings, on_epoch=lambda loss: None):
             by_title[title] = measured(layer, embeddings[:n], groups[:n], test, pool, owners) | {"network": network}
         keras.backend.clear_session()
     on_epoch(float("nan"))
-    return {
-        "data": data.describe(dataset, settings),
-        "test": data.test_fields(shots.test, dataset),
-        "rows": by_title,
-    }, {}
+    record = {"data": data.describe(dataset, settings), "test": data.test_fields(shots.test, dataset)}
+    return {**record, "rows": by_title}, {}
 
 
 def pooled(recipe, images, embeddings, groups, views):

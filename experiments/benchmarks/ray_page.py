@@ -4,8 +4,6 @@ import numpy as np
 import pandas as pd
 
 CORES = (10, 100, 1000)
-
-
 TAIL = 0.1  # of a run's time, that cores may be idle at its end
 
 

@@ -136,27 +136,27 @@ def measure(name, comparer, images, masks, references, others, scale, seed):
     maps = explain(comparer, images, references)
     seconds = (time.perf_counter() - begun) / len(images)
     full = [faithfulness.resized(one, images.shape[1:3]) for one in maps]
-    found = {
+    measures = {
         key: [getattr(faithfulness, key)(one, mask) for one, mask in zip(full, masks, strict=True)]
         for key in AGAINST_MASKS
     }
-    found["mean_map"] = [faithfulness.pixel_auroc(np.mean(full, axis=0), mask) for mask in masks]
-    found |= {"aupro": metrics.aupro(full, masks), "seconds": seconds}
+    measures["mean_map"] = [faithfulness.pixel_auroc(np.mean(full, axis=0), mask) for mask in masks]
+    measures |= {"aupro": metrics.aupro(full, masks), "seconds": seconds}
     some, known, rng = images[:CHECKED], maps[:CHECKED], np.random.default_rng(seed)
     for fill in ("blur", "reference"):
         curves = faithfulness.deletion_and_insertion(comparer, some, references, known, fill, STEPS)
-        found[f"gain_{fill}"] = (curves.gain / scale).tolist()
+        measures[f"gain_{fill}"] = (curves.gain / scale).tolist()
     # The whole network at once: the last stage of the cascade, which a map must not survive.
     shuffled = faithfulness.cascading_randomisation(comparer, some, references, known, explain, rng, stages=1)
-    found["shuffled"] = shuffled[-1].tolist()
-    found["other_references"] = faithfulness.reference_randomisation(comparer, some, others, known, explain).tolist()
+    measures["shuffled"] = shuffled[-1].tolist()
+    measures["other_references"] = faithfulness.reference_randomisation(comparer, some, others, known, explain).tolist()
     shifted, brighter = faithfulness.stability(comparer, some, references, known, explain)
-    found |= {"shifted": shifted.tolist(), "brighter": brighter.tolist()}
+    measures |= {"shifted": shifted.tolist(), "brighter": brighter.tolist()}
     if name == "integrated_gradients":
         baselines = comparer.nearest(images, references)
         change = comparer.values(images, references) - comparer.values(baselines, references)
-        found["completeness"] = faithfulness.completeness(maps, change).tolist()
-    return found, np.stack([faithfulness.resized(one, (64, 64)) for one in maps])
+        measures["completeness"] = faithfulness.completeness(maps, change).tolist()
+    return measures, np.stack([faithfulness.resized(one, (64, 64)) for one in maps])
 
 
 def _other_things(size, count):

@@ -101,9 +101,9 @@ def _result(record):
     return Result(cells, (f"The best map: {best}.", f"{size} pixels, weights {record['weights_loaded']}."))
 
 
-def _section(network, found, prefix=""):
-    records, lines = [record for *_, record in found], []
-    sets = ", ".join(dict.fromkeys(title for _, key, _ in found for known, title, _ in SETS if known == key))
+def _section(network, keyed, prefix=""):
+    records, lines = [record for *_, record in keyed], []
+    sets = ", ".join(dict.fromkeys(title for _, key, _ in keyed for known, title, _ in SETS if known == key))
     for name in records[0]["measured"]:
         line = {"": name}
         for measure, (title, form) in MEASURES.items():
@@ -132,14 +132,14 @@ def _figures(loaded):
     return figures
 
 
-def _figure(found, title):
+def _figure(networks, title):
     """A line for each method, a column for each network; above, the image with the outline of its mask."""
     from matplotlib.figure import Figure
 
-    names = [name for name in (*methods.NAMES, *CONTROLS) if any(f"maps {name}" in arrays for _, arrays in found)]
-    figure = Figure(figsize=(1.45 * len(found) + 1, 1.45 * (len(names) + 1)), layout="constrained")
-    axes = figure.subplots(len(names) + 1, len(found), squeeze=False)
-    for column, (network, arrays) in zip(axes.T, found, strict=True):
+    names = [name for name in (*methods.NAMES, *CONTROLS) if any(f"maps {name}" in arrays for _, arrays in networks)]
+    figure = Figure(figsize=(1.45 * len(networks) + 1, 1.45 * (len(names) + 1)), layout="constrained")
+    axes = figure.subplots(len(names) + 1, len(networks), squeeze=False)
+    for column, (network, arrays) in zip(axes.T, networks, strict=True):
         image, mask = arrays["images"][0], arrays["masks"][0]
         column[0].imshow(image)
         column[0].contour(mask, [0.5], colors=["white"], linewidths=2.5)
