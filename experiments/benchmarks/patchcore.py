@@ -106,7 +106,8 @@ def export(model, job, folder):
     whole = Patchcore(job["backbone"], job["layers"], pre_trained=False, **none)
     whole.model = model
     with contextlib.redirect_stdout(sys.stderr):
-        whole.to_openvino(folder, input_size=(job["side"], job["side"]))
+        # Its inferencer gives one image; exported for any number, the graph is fixed at the two of its example.
+        whole.to_openvino(folder, input_size=(job["side"], job["side"]), onnx_kwargs={"dynamic_axes": None})
 
 
 def _peak():
