@@ -9,6 +9,7 @@ from experiments.benchmarks import scoring
 FOLDER, PATHS = "FOLDER/", "PATHS"  # of a command, and
 GOOD, DEFECTIVE = "GOOD", "DEFECTIVE"  # so are these: put in when it is run
 START = "Start-up, whole commands"
+PYTORCH = "PyTorch"  # left out by --quick
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ def _files(recipe):
 
 def _torch(recipe):
     arithmetics = ("float32", "bfloat16")
-    return {f"PyTorch, {kind}": ("scoring:torch_scores", (FOLDER + recipe, PATHS, kind)) for kind in arithmetics}
+    return {f"{PYTORCH}, {kind}": ("scoring:torch_scores", (FOLDER + recipe, PATHS, kind)) for kind in arithmetics}
 
 
 def _explain(method):
@@ -52,7 +53,7 @@ def _training(name, ways):
 KERAS = "Keras fit, two inputs, float32"
 SECTIONS = {
     "score": Section("File to verdict, one image, 8 references, custom CNN", "image",
-                     _runtimes("senarathna") | _torch("senarathna"), 11),
+                     _runtimes("senarathna") | _torch("senarathna"), 11, slow=True),
     "batch": Section("64 images in memory, 8 references, custom CNN", "image",
                      _runtimes("senarathna") | _torch("senarathna"), 5, files=64, slow=True),
     "score_patches": Section("File to verdict, one image, 8 references, the Detector's default", "image",
@@ -63,7 +64,7 @@ SECTIONS = {
                              _files("patches"), 5, files=64),
     "train_s": Section("Training of paper S (custom CNN), an epoch", "pair", _training("senarathna", {
         KERAS: ("baseline",), "fsad, float32": ("fsad float32",), "fsad": ("fsad",)})
-        | _training("senarathna_torch", {"PyTorch, float32": ("float32",), "PyTorch, bfloat16": ("bfloat16",)}), 5),
+        | _training("senarathna_torch", {f"{PYTORCH}, {kind}": (kind,) for kind in ("float32", "bfloat16")}), 5),
     "train_t": Section("Training of paper T (VGG16, attention, branch), all pairs of 120 images, a step", "pair",
                        _training("takimoto", {KERAS: ("baseline",), "fsad, 16 pairs per step": ("pairs",),
                                               "fsad, 40 images per step": ("images",),

@@ -3,16 +3,18 @@
 import contextlib
 import dataclasses
 import multiprocessing
+import os
 import pkgutil
 import timeit
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 
 from experiments import memory
 
 SHORTEST = 0.3  # seconds of a turn; a single call of a millisecond would be timed with cold caches
+LONG = 3.0  # seconds of a call that cold caches do not lengthen by what would show
 
 
 class Missing(RuntimeError):
@@ -62,15 +64,14 @@ def race(contenders, rounds, on_round=lambda: None):
     Returns:
         name -> `Entry`, in order.
     """
-    entries, pools = {name: Entry() for name in contenders}, {}
+    entries = {name: Entry() for name in contenders}
     with contextlib.ExitStack() as stack:
-        for name, (target, arguments) in contenders.items():  # one makes ready at a time
-            pools[name] = stack.enter_context(_process())
-            try:
-                pools[name].submit(_prepare, target, arguments).result()
-            except Exception as error:  # not installed, or its process ended
-                expected = isinstance(error, (ImportError, Missing))
-                entries[name].missing = str(error) if expected else f"{type(error).__name__}: {error}"
+        pools = {name: stack.enter_context(_process()) for name in contenders}
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # to make ready is not timed
+            reasons = threads.map(lambda name: _reason(pools[name], *contenders[name]), pools)
+        for name, reason in zip(contenders, reasons, strict=True):
+            if reason is not None:
+                entries[name].missing = reason
                 del pools[name]
         for _ in range(rounds):
             for name, pool in pools.items():
@@ -91,21 +92,35 @@ def _process():
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
+def _reason(pool, target, arguments):
+    """Makes an implementation ready in its process: why it takes no part, None if it does."""
+    try:
+        return pool.submit(_prepare, target, arguments).result()
+    except (ImportError, Missing) as error:  # not installed
+        return str(error)
+    except Exception as error:  # such as its process ended
+        return f"{type(error).__name__}: {error}"
+
+
 def _prepare(target, arguments):
-    global work
-    work = pkgutil.resolve_name(target)(*arguments)
+    global work, compiled
+    work, compiled = pkgutil.resolve_name(target)(*arguments), False
     memory.forget_peak()
 
 
 def _turn():
     """Seconds per unit. The first of two rounds warms up: while others had their turn, caches went cold, and a virtual
-    machine may have taken memory back."""
+    machine may have taken memory back. A long call needs that only once, when it compiles what it runs."""
+    global compiled
     for _ in range(2):
         calls, begun = 0, timeit.default_timer()
         while not calls or timeit.default_timer() < begun + SHORTEST:
             work.call()
             calls += 1
         seconds = timeit.default_timer() - begun
+        if compiled and calls == 1 and seconds > LONG:
+            break
+        compiled = True
     return seconds / (calls * work.units)
 
 

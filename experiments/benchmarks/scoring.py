@@ -1,7 +1,6 @@
 """Implementations for `experiments.benchmarks.speed` that score, explain, and load."""
 
 import math
-import time
 from pathlib import Path
 from unittest import mock
 
@@ -81,14 +80,12 @@ def fsad_scores(folder, paths, name):
     from fsad.export import ExportError, runtime
 
     detector, facts = _load(folder)
-    begun = time.perf_counter()
     try:
         function = runtime.functions(detector, [name])[name]
     except ExportError as error:
         raise Missing(str(error)) from None
     function(np.zeros((1, *detector.size, 3), np.uint8))
-    arithmetic = "bfloat16" if "bfloat16" in name else "float32"
-    facts |= {"ready_seconds": time.perf_counter() - begun, "arithmetic": arithmetic}
+    facts["arithmetic"] = "bfloat16" if "bfloat16" in name else "float32"
     detector = detector.with_runtime(runtime.Choice(name, function))
     given = paths if len(paths) == 1 else _reader(detector, paths)()
     return Work(lambda: facts.update(scores=detector.score(given).tolist()), len(paths), facts)

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from experiments import data, runner
 from experiments.benchmarks import limits, race, scoring
-from experiments.benchmarks.contenders import BASES, DEFECTIVE, FOLDER, GOOD, PATHS, SECTIONS, STARTS
+from experiments.benchmarks.contenders import BASES, DEFECTIVE, FOLDER, GOOD, PATHS, PYTORCH, SECTIONS, STARTS
 from experiments.benchmarks.speed_pages import RESULTS, SUMMARY, moved, page, summary
 from experiments.page import machine, write_text
 from fsad.files import atomic_file
@@ -37,6 +37,8 @@ def run(key, folder, paths, machine_limits, quick):
     section, contenders = SECTIONS[key], {}
     filling = {PATHS: paths[: section.files], **{FOLDER + r: str(Path(folder, r)) for r in ("senarathna", "patches")}}
     for name, (target, arguments) in section.contenders.items():
+        if quick and name.startswith(PYTORCH):
+            continue
         contenders[name] = (f"experiments.benchmarks.{target}", [filling.get(a, a) for a in arguments])
     rounds = min(3, section.rounds) if quick else section.rounds
     with tqdm(total=rounds * len(contenders), desc=key, unit="turn", leave=False) as bar:
@@ -55,8 +57,6 @@ def _figures(entry, first, scored, section, machine_limits):
         figures["times"] = first.each / entry.each
     if "scores" in facts and entry is not scored:
         figures["difference"] = float(np.abs(np.subtract(facts["scores"], scored.facts["scores"])).max())
-    if "ready_seconds" in facts:
-        figures["ready_seconds"] = facts["ready_seconds"]
     cost, arithmetic = facts.get("cost"), facts.get("arithmetic", "float32")
     if section.what == "pair" and facts["images"]:
         least = limits.training_seconds if facts["trained"] else limits.forward_seconds
@@ -112,7 +112,7 @@ def main(_):
         result |= {"machine": machine(), "training": best.pop("training"), "limits": best}
         for key in chosen:
             rows = (
-                start_up(folder, images, paths, 3 if options.quick else 7)
+                start_up(folder, images, paths, 2 if options.quick else 7)
                 if key == "start"
                 else run(key, folder, paths, best, options.quick)
             )
