@@ -13,7 +13,8 @@ class Answer(NamedTuple):
         reference: number of the reference image.
         view: number of the view in which it was taken (`fsad.augment.VIEWS`).
         at: ``(x, y)`` of the reference patch's centre, likewise, in that view.
-        distance: cosine distance, in [0, 1] for features that are not negative.
+        distance: cosine distance, in [0, 1] for features that are not negative; of a network that compares vectors as
+            in `fsad.explain.pairwise`.
     """
 
     place: tuple
@@ -34,6 +35,21 @@ def of(numbers, places, views):
     x, y, row, distance = (float(value) for value in numbers)
     number, patch = divmod(int(row), places.shape[1])
     return Answer((x, y), number // views, number % views, tuple(map(float, places[number, patch])), distance)
+
+
+def spread(distances, places, count):
+    """Numbers of the patches with the largest distances, the largest first, a quarter of the image apart.
+
+    Args:
+        distances: ``(p,)``.
+        places: x and y ``(p, 2)``, each in [0, 1].
+        count: how many at most.
+    """
+    chosen = []
+    for row in np.argsort(-distances, kind="stable"):
+        if all(np.abs(places[row] - places[other]).max() >= 0.25 for other in chosen):
+            chosen.append(row)
+    return chosen[:count]
 
 
 def as_taken(answer, views, size):

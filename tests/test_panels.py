@@ -14,7 +14,7 @@ def test_a_panel_of_methods_with_their_scores_and_answers(tmp_path):
     figure = panels.compare(image, maps, "synthetic", mask, answers)
     overlay.save(figure, tmp_path / "panel.png", dpi=40)
     titles = [axis.get_title() for axis in figure.axes]
-    assert titles[:2] == ["image, known defect", "reference 5, distance 0.30"]
+    assert titles[:2] == ["image, known defect", "reference 5, distance 0.3"]
     assert float(titles[4].removeprefix("right ")) > 0.9 and float(titles[5].removeprefix("wrong ")) < 0.1
     assert titles[6].startswith("below zero ") and len(figure.axes) == 8 and len(figure.artists) == 2
     assert (tmp_path / "panel.png").stat().st_size > 1000

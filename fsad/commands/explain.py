@@ -58,7 +58,7 @@ def run(options):
 def _comparison(detector, prediction, options, title):
     from tqdm import tqdm
 
-    from fsad.explain import panels, patches
+    from fsad.explain import pairwise, panels, patches
     from fsad.images import read_mask, resize
 
     mask = options.mask or prediction.sample.mask
@@ -69,8 +69,9 @@ def _comparison(detector, prediction, options, title):
     for name in tqdm(detector.methods[1:], desc="explaining", unit="method", leave=False):
         maps[name] = detector.explain(options.image, name).anomaly_map
     answers = ()
-    if detector.methods[0] == "patches" and detector.fitted.aligner is None:  # an aligned image lies elsewhere
+    if detector.fitted.aligner is None:  # an aligned image lies elsewhere
         comparer, references = methods.of(detector.fitted)
-        nearest = patches.answers(comparer, resize(prediction.image, detector.size), references)
+        pairs = patches if detector.methods[0] == "patches" else pairwise
+        nearest = pairs.answers(comparer, resize(prediction.image, detector.size), references)
         answers = [(one, comparer.views[one.view](references.images[one.reference][None])[0]) for one in nearest]
     return panels.compare(prediction.image, maps, f"{Path(prediction.name).name}: {title}", mask, answers)

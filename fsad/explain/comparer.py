@@ -65,11 +65,15 @@ class Comparer:
             gradients.append(tape.gradient(value, batch).numpy())
         return np.concatenate(values), np.concatenate(gradients)
 
-    def nearest(self, images, references):
-        """The reference image that each image is least dissimilar to, ``(n, H, W, 3)``."""
+    def closest(self, images, references):
+        """Number of the reference image that each image is least dissimilar to, ``(n,)``."""
         views = len(references.embeddings) // len(references.images)
         per_reference = [self.compare(batch, references).per_reference for batch in batches(images)]
-        return references.images[np.concatenate([p.numpy() for p in per_reference]).argmin(1) // views]
+        return np.concatenate([p.numpy() for p in per_reference]).argmin(1) // views
+
+    def nearest(self, images, references):
+        """That reference image itself, ``(n, H, W, 3)``."""
+        return references.images[self.closest(images, references)]
 
     @property
     def _compiled(self):
@@ -83,12 +87,11 @@ _functions = weakref.WeakKeyDictionary()  # models -> by reduction, how they com
 
 
 def _compile(model, reduction):
-    backbone, neck, _ = siamese.parts(model)
+    backbone, neck = siamese.compiled(model)
     layer, units = siamese.distance_layer(model)
 
     def compare(images, references):
-        embeddings = tf.cast(neck(backbone(images, training=False), training=False), tf.float32)
-        fields = layer.compare(embeddings, references, units, reduction)
+        fields = layer.compare(neck(backbone(images)), references, units, reduction)
         return [field for field in fields if field is not None]
 
     return tf.function(compare, reduce_retracing=True, autograph=False)

@@ -18,8 +18,8 @@ def compare(image, maps, title, mask=None, answers=()):
             (`fsad.explain.methods.shown`).
         title: above all.
         mask: bool ``(H, W)`` of the defect, if it is known: outlined, and the pixel AUROC of each map is written.
-        answers: ``(answer, reference image)`` of `fsad.explain.patches.answers`: lines lead from the patches of the
-            image to those that answer for them.
+        answers: ``(answer, reference image)`` of `fsad.explain.patches` or `fsad.explain.pairwise`: lines lead from the
+            patches of the image to those that answer for them.
 
     Raises:
         ValueError: no map.
@@ -61,7 +61,7 @@ def _answer(figure, left, shape, axis, answer, reference):
     from matplotlib.patches import ConnectionPatch
 
     axis.imshow(reference)
-    axis.set_title(f"reference {answer.reference + 1}, distance {answer.distance:.2f}", fontsize=8)
+    axis.set_title(f"reference {answer.reference + 1}, distance {answer.distance:.2g}", fontsize=8)
     ends = [np.multiply(answer.place, shape[1::-1]), np.multiply(answer.at, reference.shape[1::-1])]
     for color, width in (("white", 3), ("black", 1)):
         line = ConnectionPatch(

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from fsad import siamese
-from fsad.answers import of
+from fsad.answers import of, spread
 from fsad.explain.comparer import batches
 
 
@@ -27,12 +27,10 @@ def maps(comparer, images, references, target="different"):
 def answers(comparer, image, references, count=3):
     """The reference patches that answer for the patches of an image that are farthest from any.
 
-    Neighbours of a patch that is listed are not: each answer is for a place of its own, a quarter of the image apart.
-
     Args:
         image: RGB ``(H, W, 3)`` in [0, 255].
         references: `fsad.explain.comparer.References`.
-        count: how many at most.
+        count: how many at most, a quarter of the image apart.
 
     Returns:
         A list of `fsad.answers.Answer`, the farthest patch first; its view is one of the comparer's.
@@ -48,16 +46,9 @@ def answers(comparer, image, references, count=3):
     flat = tf.reshape(references.embeddings, (-1, patches.shape[2]))
     # Unit vectors of each layer side by side: the product is the sum of their cosines.
     likeness = tf.matmul(patches.reshape(-1, patches.shape[2]), flat, transpose_b=True).numpy() / layers
-    best, nearest = likeness.max(1), likeness.argmax(1)
+    distances, nearest = np.maximum(1 - likeness.max(1), 0), likeness.argmax(1)
     views = number // len(references.images)
-    listed = []
-    for row in best.argsort():
-        if any(np.abs(own[row] - one.place).max() < 0.25 for one in listed):
-            continue
-        listed.append(of([*own[row], nearest[row], max(0.0, 1 - best[row])], places, views))
-        if len(listed) == count:
-            break
-    return listed
+    return [of([*own[row], nearest[row], distances[row]], places, views) for row in spread(distances, own, count)]
 
 
 def _layer(comparer):
