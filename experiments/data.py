@@ -1,5 +1,6 @@
 """A name or a folder on the command line -> a data set."""
 
+import dataclasses
 import functools
 import os
 from pathlib import Path
@@ -97,6 +98,16 @@ def told_by_colour(dataset):
     """What six colour numbers alone tell apart (`fsad.colours`), as text such as ``"good from defective 0.52"``."""
     areas = colours.confounds(dataset).items()
     return ", ".join(f"{what} {'–' if area is None else format(area, '.2f')}" for what, area in areas)
+
+
+def labelled(dataset):
+    """A data set of classes, with the first as good and the others as defective; others as they are."""
+    if dataset.layout != "classes":
+        return dataset
+    first = min(s.kind for s in dataset.samples)
+    as_good, as_defective = {"label": 0, "kind": "good"}, {"label": 1}
+    samples = [dataclasses.replace(s, **(as_good if s.kind == first else as_defective)) for s in dataset.samples]
+    return dataclasses.replace(dataset, samples=tuple(samples), layout=f"{first} against the other kinds")
 
 
 def check_shots(settings):

@@ -7,6 +7,8 @@ import pandas as pd
 
 from fsad import metrics
 
+DETECTION = ("auroc", "f1", "f1_max")  # what `detection` gives
+
 
 def draw(test, scores, threshold):
     """One draw as `fsad.metrics.interval` takes it, from `experiments.data.test_fields` and the scores ``(n,)``."""
@@ -39,6 +41,12 @@ def cells(statistic, keys, draws, resamples=1000):
         warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
         intervals = metrics.interval(statistic, draws, np.random.default_rng(0), resamples=resamples)
     return {key: spread(values[:, k], intervals[k]) for k, key in enumerate(keys)}, values
+
+
+def detection(labels, scores, threshold):
+    """AUROC, F1 at a threshold, and F1 at the best one; a statistic of `cells`."""
+    rates = metrics.rates(metrics.confusion(labels, scores > threshold))
+    return metrics.auroc(labels, scores), rates["f1"], metrics.f1_max(labels, scores)
 
 
 def shown(cell, form="{:.3f}"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,24 @@ class Options:
     precision: str | None = None
     group_pattern: str | None = None
     align: bool = False
+
+
+class Outcome(NamedTuple):
+    """What comes of embedding or training, before there is a threshold.
+
+    Attributes:
+        references: embeddings ``(r v, ...)``, as in `Fitted`.
+        chosen: ``(r,)``, the rows of their images.
+        scores: held-out scores ``(n,)``, NaN where there is none; None where no image could be held out.
+        maps: held-out anomaly maps ``(n, h, w)``; None where there are none.
+        places: as in `Fitted`.
+    """
+
+    references: np.ndarray
+    chosen: np.ndarray
+    scores: np.ndarray | None
+    maps: np.ndarray | None = None
+    places: np.ndarray | None = None
 
 
 class Network:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from experiments import data
+from fsad import inputs
 from fsad.images import write_image
 from fsad.inputs import Sample
 
@@ -49,3 +50,10 @@ def test_masks_at_the_size_of_the_model(tmp_path):
     files = (tmp_path / "half.png", tmp_path / "empty.png", None)
     half, empty, none = (Sample(tmp_path / "image.png", 1, "cut", file) for file in files)
     assert data.mask_at(half, 10).mean() == 0.5 and data.mask_at(empty, 10) is None and data.mask_at(none, 10) is None
+
+
+def test_the_first_of_several_classes_is_good(tmp_path, rng):
+    for kind in ("rose", "daisy", "tulip"):
+        write_image(tmp_path / kind / "0.png", rng.integers(0, 256, (32, 32, 3), np.uint8))
+    dataset = data.labelled(inputs.load(tmp_path))
+    assert sorted((s.label, s.kind) for s in dataset.samples) == [(0, "good"), (1, "rose"), (1, "tulip")]

@@ -6,9 +6,7 @@ import pytest
 from experiments.explanations import run, sentences, table
 from experiments.explanations.table import TABLE
 from experiments.runner import Run
-from fsad import inputs
 from fsad.explain.comparer import Comparer
-from fsad.images import write_image
 
 ROWS = {row.key: row for row in TABLE.rows}
 
@@ -82,10 +80,3 @@ def test_every_measure_of_a_method(tiny_recipe, rng):
 
 def test_every_kind_of_defect_has_its_turn():
     assert run.by_turns([3, 5, 6, 8, 9], ["cut", "cut", "cut", "hole", "hole"]) == [3, 8, 5, 9, 6]
-
-
-def test_one_kind_of_flowers_is_good(tmp_path, rng):
-    for kind in ("rose", "daisy", "tulip"):
-        write_image(tmp_path / kind / "0.png", rng.integers(0, 256, (32, 32, 3), np.uint8))
-    dataset = run.labelled(inputs.load(tmp_path))
-    assert sorted((s.label, s.kind) for s in dataset.samples) == [(0, "good"), (1, "rose"), (1, "tulip")]

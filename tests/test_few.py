@@ -4,8 +4,6 @@ import pytest
 from experiments import data
 from experiments.ablations import few
 from experiments.page import Row
-from fsad import inputs, splits
-from fsad.images import write_image
 
 
 class Finished:
@@ -31,16 +29,6 @@ def test_a_variant_from_images_to_cells(parts):
     assert 0 <= record["aupro"] <= 1 and 0 <= record["pixel_auroc"] <= 1 and record["weights_loaded"] == "fixed"
     results, sections, _ = few.report([Finished(record, Row("filter_bank", "filters", {}))])
     assert 0 <= results["filter_bank"].cells["auroc"]["mean"] <= 1 and "by defect type" in sections
-
-
-def test_benign_and_malignant_are_good_and_defective(tmp_path, rng):
-    for name in ("benign", "malignant"):
-        for k in range(6):
-            write_image(tmp_path / name / f"{k}.png", rng.integers(0, 256, (64, 64, 3), np.uint8))
-    dataset = few._labelled(inputs.with_groups(inputs.load(tmp_path)))
-    assert dataset.counts() == {"good": 6, "malignant": 6}
-    shots = splits.sample_shots(dataset, rng, anchors=1, good=1, defective=1)
-    assert {s.label for s in shots.test} == {0, 1} and shots.defective[0].kind == "malignant"
 
 
 def test_sections_by_hand():

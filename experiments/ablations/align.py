@@ -19,10 +19,8 @@ import numpy as np
 
 import fsad
 from experiments import data, runner, statistics
-from experiments.ablations import few
 from experiments.page import Column, Result, Row, Table
 from experiments.runs import by_row
-from fsad import metrics
 from fsad.images import write_image
 
 SHIFT, TURN = 0.1, 15.0  # of the side, degrees, at most
@@ -63,7 +61,7 @@ TABLE = Table(
 
 def train(settings, on_epoch=lambda loss: None):
     """One row and draw, as `experiments.runner` calls it."""
-    dataset = few._labelled(data.of(settings))
+    dataset = data.labelled(data.of(settings))
     rng = np.random.default_rng(settings["seed"])
     shots = data.shots(dataset, settings, rng)
     with tempfile.TemporaryDirectory() as folder:
@@ -116,14 +114,11 @@ def report(runs):
     for row, records in by_row(runs):
         values = {}
         for record in records:
-            labels, scores = np.array(record["test"]["label"]), np.array(record["scores"])
-            rates = metrics.rates(metrics.confusion(labels, scores > record["threshold"]))
-            values.setdefault("auroc", []).append(metrics.auroc(labels, scores))
-            values.setdefault("f1", []).append(rates["f1"])
-            values.setdefault("f1_max", []).append(metrics.f1_max(labels, scores))
-            for key in ("locked", "milliseconds"):
-                if record[key] is not None:
-                    values.setdefault(key, []).append(record[key])
+            drawn = np.array(record["test"]["label"]), np.array(record["scores"]), record["threshold"]
+            measured = dict(zip(statistics.DETECTION, statistics.detection(*drawn), strict=True))
+            for key in (*statistics.DETECTION, "locked", "milliseconds"):
+                if (value := measured.get(key, record.get(key))) is not None:
+                    values.setdefault(key, []).append(value)
         note = f"{len(records)} draws, {len(records[0]['test']['label'])} test images per draw; {records[0]['data']}."
         results[row.key] = Result({key: statistics.spread(numbers) for key, numbers in values.items()}, (note,))
     return results, "", {}

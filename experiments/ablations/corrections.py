@@ -15,7 +15,6 @@ import numpy as np
 
 import fsad
 from experiments import data, runner, statistics
-from experiments.ablations import few
 from experiments.page import Column, Result, Row, Table
 from experiments.runs import by_row
 from fsad import metrics
@@ -60,7 +59,7 @@ TABLE = Table(
 
 def train(settings, on_epoch=lambda loss: None):
     """One data set and draw, as `experiments.runner` calls it."""
-    dataset = few._labelled(data.of(settings))
+    dataset = data.labelled(data.of(settings))
     rng = np.random.default_rng(settings["seed"])
     shots = data.shots(dataset, settings, rng)
     stream, held_out = halves(shots.test, rng)

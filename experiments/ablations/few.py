@@ -11,7 +11,6 @@ Expected: images of one aspect gain most by keeping it; each other piece is wort
 features are chance.
 """
 
-import dataclasses
 import time
 
 import cv2
@@ -105,7 +104,7 @@ TABLE = Table(
 
 def train(settings, on_epoch=lambda loss: None):
     """One variant on one draw, as `experiments.runner` calls it."""
-    dataset = _labelled(data.of(settings))
+    dataset = data.labelled(data.of(settings))
     keras.utils.set_random_seed(settings["seed"])
     rng = np.random.default_rng(settings["seed"])
     shots = data.shots(dataset, settings, rng)
@@ -113,15 +112,6 @@ def train(settings, on_epoch=lambda loss: None):
     on_epoch(float("nan"))
     keras.backend.clear_session()
     return {"data": data.describe(dataset, settings), "test": data.test_fields(shots.test, dataset), **record}, {}
-
-
-def _labelled(dataset):
-    """Classes benign and malignant as good and defective."""
-    if {s.kind for s in dataset.samples} != {"benign", "malignant"}:
-        return dataset
-    labels = {"benign": {"label": 0, "kind": "good"}, "malignant": {"label": 1}}
-    samples = tuple(dataclasses.replace(s, **labels[s.kind]) for s in dataset.samples)
-    return dataclasses.replace(dataset, samples=samples, layout="benign and malignant")
 
 
 def patches(settings, shots, rng):
@@ -134,7 +124,7 @@ def patches(settings, shots, rng):
     size = side if square else input_size.keeping_aspect(good, side, [])
     recipe = recipes.patches.build(settings["backbone"], settings["weights"], side=size, **options)
     begun = time.perf_counter()
-    images, groups = _read(good, recipe), np.array([s.group for s in good])
+    images, groups = images_of(good, recipe), np.array([s.group for s in good])
     recipe.adapt(recipe.model, images)
     if adapted:
         recipe = learned.adapted(recipe, images, rng)
@@ -143,12 +133,12 @@ def patches(settings, shots, rng):
     embeddings = scoring.embed(model, images)
     references = scoring.embed_references(recipe, images, embeddings)
     held_out = scoring.leave_out(model, embeddings, groups, references, np.repeat(groups, views))
-    defective = _distances(layer, scoring.embed(model, _read(shots.defective, recipe)), references)
+    defective = _distances(layer, scoring.embed(model, images_of(shots.defective, recipe)), references)
     fits = {d: fusion.fit(layer, held_out, defective[:d], groups, weigh) for d in DEFECTIVE}
     fit_seconds = time.perf_counter() - begun
 
     milliseconds = _time(model, references, shots.test, recipe)
-    test = scoring.embed(model, _read(shots.test, recipe))
+    test = scoring.embed(model, images_of(shots.test, recipe))
     distances, scores, limits = _distances(layer, test, references), {}, {}
     for d, (numbers, good_scores, defective_scores) in fits.items():
         layer.adapt(*numbers)
@@ -188,7 +178,8 @@ def _limit(good, defective, best_cut):
     return thresholds.choose(good, () if best_cut else defective).value
 
 
-def _read(samples, recipe):
+def images_of(samples, recipe):
+    """Images of samples at the size of a recipe, uint8 ``(n, height, width, 3)``."""
     return read_images([s.path for s in samples], recipe.size)
 
 
@@ -216,7 +207,7 @@ def _time(model, references, samples, recipe):
     seconds = []
     for sample in (samples[0], *samples[:TIMED]):  # the first time compiles
         begun = time.perf_counter()
-        compare(_read([sample], recipe)).score.numpy()
+        compare(images_of([sample], recipe)).score.numpy()
         seconds.append(time.perf_counter() - begun)
     return 1000 * float(np.median(seconds[1:]))
 
@@ -238,7 +229,7 @@ def report(runs):
     most = str(DEFECTIVE[-1])
     for row, records in rows:
         draws = [statistics.draw(r["test"], r["scores"][most], r["thresholds"][most]) for r in records]
-        cells, _ = statistics.cells(_statistics, ("auroc", "f1", "f1_max"), draws)
+        cells, _ = statistics.cells(statistics.detection, statistics.DETECTION, draws)
         for key in ("pixel_auroc", "aupro", "fit_seconds", "milliseconds"):
             if values := [r[key] for r in records if r.get(key) is not None]:
                 cells[key] = statistics.spread(values)
@@ -249,11 +240,6 @@ def report(runs):
     default = next((records for row, records in rows if row.key == "patches"), [])
     by_kind = statistics.by_kind([(row, [(r["test"], r["scores"][most]) for r in records]) for row, records in rows])
     return results, "\n\n".join(filter(None, [*_by_number(default), by_kind])), {}
-
-
-def _statistics(labels, scores, threshold):
-    rates = metrics.rates(metrics.confusion(labels, scores > threshold))
-    return metrics.auroc(labels, scores), rates["f1"], metrics.f1_max(labels, scores)
 
 
 def _by_number(records):

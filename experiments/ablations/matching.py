@@ -68,7 +68,7 @@ TABLE = Table(
 
 def train(settings, on_epoch=lambda loss: None):
     """All rows on one draw, as `experiments.runner` calls it."""
-    dataset = few._labelled(data.of(settings))
+    dataset = data.labelled(data.of(settings))
     keras.utils.set_random_seed(settings["seed"])
     rng = np.random.default_rng(settings["seed"])
     parts = len({s.group for s in dataset.samples if not s.label})
@@ -79,10 +79,10 @@ def train(settings, on_epoch=lambda loss: None):
     for count in LAYERS:
         size = input_size.keeping_aspect(good, recipes.patches.SIDE, [])
         recipe = recipes.patches.build(settings["backbone"], settings["weights"], side=size, layers=LAYERS[count])
-        images, groups = few._read(good, recipe), np.array([s.group for s in good])
+        images, groups = few.images_of(good, recipe), np.array([s.group for s in good])
         recipe.adapt(recipe.model, images[:16])
         embeddings = scoring.embed(recipe.model, images)
-        test = scoring.embed(recipe.model, few._read(shots.test, recipe))
+        test = scoring.embed(recipe.model, few.images_of(shots.test, recipe))
         layer, _ = siamese.distance_layer(recipe.model)
         mirrored = recipe.views
         backbone, neck, _ = siamese.parts(recipe.model)

@@ -60,7 +60,7 @@ CHANGES = {
 def measured(name):
     """A fitted detector and, for each change, numbers ``(n, 3)`` and scores ``(n,)`` of held-out good images."""
     settings = {**data.known(name), **few.TABLE.settings, "data": name, "seed": 0}
-    shots = data.shots(few._labelled(data.of(settings)), settings, np.random.default_rng(0))
+    shots = data.shots(data.labelled(data.of(settings)), settings, np.random.default_rng(0))
     detector = fsad.Detector(group_pattern=settings["group_pattern"])
     detector.fit([str(s.path) for s in (*shots.anchors, *shots.good)], progress=False)
     held_out = [s.path for s in shots.test if not s.label][:MOST]

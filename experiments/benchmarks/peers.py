@@ -62,7 +62,7 @@ RESULTS = runner.ROOT / "results" / "benchmark_peers.json"
 def job(name, seed):
     """The images of a draw, as paths, and the labels of those to be tested."""
     settings = {**data.known(name), **few.TABLE.settings, "data": name, "seed": seed}
-    dataset = few._labelled(data.of(settings))
+    dataset = data.labelled(data.of(settings))
     shots = data.shots(dataset, settings, np.random.default_rng(seed))
     parts = {"good": [*shots.anchors, *shots.good], "defective": shots.defective, "test": shots.test}
     return {

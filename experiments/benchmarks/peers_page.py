@@ -3,7 +3,6 @@
 import numpy as np
 
 from experiments import statistics
-from experiments.ablations import few
 from fsad import metrics
 
 NAMES = {
@@ -23,7 +22,7 @@ def line(name, contender, results):
     }
     if all(r["threshold"] is not None for _, r in results):
         draws = [statistics.draw(drawn["fields"], r["scores"], r["threshold"]) for drawn, r in results]
-        cells = statistics.cells(few._statistics, ("auroc", "f1", "f1_max"), draws)[0]
+        cells = statistics.cells(statistics.detection, statistics.DETECTION, draws)[0]
 
     def median(key):
         return float(np.median([r[key] for _, r in results if key in r] or [np.nan]))

@@ -1,6 +1,5 @@
 """One run: fit a detector to a few images, explain some defective ones by every method, measure the maps."""
 
-import dataclasses
 import time
 
 import keras
@@ -44,17 +43,7 @@ SETTINGS = {
 
 def check(settings):
     """Raises FileNotFoundError or ValueError, in a moment, for settings that no run can be made with."""
-    data.shots(labelled(data.of(settings)), settings, np.random.default_rng(0))
-
-
-def labelled(dataset):
-    """A data set of classes, with the first as good and the others as defective; others as they are."""
-    if dataset.layout != "classes":
-        return dataset
-    first = min(s.kind for s in dataset.samples)
-    as_good, as_defective = {"label": 0, "kind": "good"}, {"label": 1}
-    samples = [dataclasses.replace(s, **(as_good if s.kind == first else as_defective)) for s in dataset.samples]
-    return dataclasses.replace(dataset, samples=tuple(samples), layout=f"{first} against the other kinds")
+    data.shots(data.labelled(data.of(settings)), settings, np.random.default_rng(0))
 
 
 def train(settings, on_epoch=lambda loss: None):
@@ -64,7 +53,7 @@ def train(settings, on_epoch=lambda loss: None):
         ``(record, arrays)``. The record holds, by method, each measure of each image, a list; the arrays hold the
         images that were explained, their masks, and their maps by method.
     """
-    dataset, rng = labelled(data.of(settings)), np.random.default_rng(settings["seed"])
+    dataset, rng = data.labelled(data.of(settings)), np.random.default_rng(settings["seed"])
     shots = data.shots(dataset, settings, rng)
     detector = _detector(settings)
     good, defective = [*shots.anchors, *shots.good], shots.defective

@@ -77,13 +77,11 @@ def fit(name, settings, options, good, defect=None, progress=True):
 
 def fit_to(recipe, settings, options, data, rng, warnings, progress=True):
     """Fits a recipe to images that are read and grouped; a `fsad.fitted.Fitted`."""
-    places = None
     if recipe.trained:
-        references, chosen, held_out = train(recipe, settings, options, data, rng, progress)
+        outcome = train(recipe, settings, options, data, rng, progress)
     else:
-        (references, places), chosen, held_out = embed(recipe, options, data, rng, warnings, progress)
-    fitted = calibrate(recipe, settings, options, data, references, chosen, held_out, warnings)
-    return dataclasses.replace(fitted, places=places)
+        outcome = embed(recipe, options, data, rng, warnings, progress)
+    return calibrate(recipe, settings, options, data, outcome, warnings)
 
 
 def build(name, settings, good, warnings):
@@ -130,20 +128,19 @@ def _stored(data, chosen):
     return np.sort(np.argsort(rank, kind="stable")[:room])
 
 
-def calibrate(recipe, settings, options, data, references, chosen, held_out, warnings):
+def calibrate(recipe, settings, options, data, outcome, warnings):
     """The threshold, from held-out scores, and the range of maps on display: everything is known then."""
-    if held_out is None:
+    chosen, scores, maps = outcome.chosen, outcome.scores, outcome.maps
+    if scores is None:
         embeddings = siamese.embed(recipe.model, data.images)
-        scores, maps = scoring.score(recipe.model, embeddings, references, recipe.reduction), None
-    else:
-        scores, maps = held_out
+        scores = scoring.score(recipe.model, embeddings, outcome.references, recipe.reduction)
     known = np.isfinite(scores)
     threshold = thresholds.choose(
         scores[known & data.good],
         scores[known & ~data.good],
         options.false_alarm_rate,
         options.miss_rate,
-        held_out is not None,
+        outcome.scores is not None,
     )
     if missing := int((~known & ~data.good).sum()):
         warnings.append(f"{missing} defective images have no held-out score: too few parts to train without them.")
@@ -166,7 +163,8 @@ def calibrate(recipe, settings, options, data, references, chosen, held_out, war
         methods=methods.available(recipe.model),
         reduction=recipe.reduction,
         weights=recipe.weights,
-        references=references,
+        references=outcome.references,
+        places=outcome.places,
         threshold=threshold,
         map_range=map_range,
         map_limit=map_limit,

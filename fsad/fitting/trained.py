@@ -5,18 +5,18 @@ import numpy as np
 from tqdm import tqdm
 
 from fsad import recipes, scoring, siamese, training
+from fsad.fitted import Outcome
 
 
 def train(recipe, settings, options, data, rng, progress):
-    """References of a recipe that is trained, in place; the rows of their images; and held-out ``(scores, None)``, or
-    None where no image could be held out."""
+    """The `fsad.fitted.Outcome` of a recipe that is trained, in place."""
     precision = options.precision or training.fast_precision()
     scores = _cross_fit(recipe.name, settings, options, precision, data, rng, progress)
     keras.utils.set_random_seed(options.seed)
     every = np.arange(len(data.images))
     chosen = _train(recipe, precision, data, every, rng, "training", progress)
     references = scoring.embed_references(recipe, data.images[chosen])
-    return references, chosen, (scores, None) if np.isfinite(scores[data.good]).any() else None
+    return Outcome(references, chosen, scores if np.isfinite(scores[data.good]).any() else None)
 
 
 def _train(recipe, precision, data, rows, rng, title, progress):

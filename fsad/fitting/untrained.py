@@ -4,6 +4,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fsad import scoring, siamese, trend
+from fsad.fitted import Outcome
 from fsad.images import batch_for
 
 FOLDS = 8  # in which images are held out where references are thinned
@@ -11,8 +12,7 @@ CHANGED = 0.01  # p-value up to which the first and the last images are said to 
 
 
 def embed(recipe, options, data, rng, warnings, progress):
-    """``(references, places)`` of a recipe that is not trained, the rows of their images, and held-out ``(scores,
-    maps)``."""
+    """The `fsad.fitted.Outcome` of a recipe that is not trained."""
     chosen = _references(data, options.max_references, rng)
     recipe.adapt(recipe.model, data.images[chosen])
     embeddings = _embed(recipe.model, data.images, progress)
@@ -31,7 +31,7 @@ def embed(recipe, options, data, rng, warnings, progress):
     good, defective = known & data.good, known & ~data.good
     scores = np.full(len(maps), np.nan, np.float32)
     scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
-    return (references, places), chosen, (scores, np.asarray(layer.anomaly_map(maps)))
+    return Outcome(references, chosen, scores, np.asarray(layer.anomaly_map(maps)), places)
 
 
 def _leave_out(recipe, embeddings, groups, references, reference_groups):
