@@ -13,6 +13,9 @@ from experiments import statistics
 from fsad.explain import overlay
 from fsad.files import atomic_file
 
+# What makes processors of one name fast, the widest first: flags of Linux.
+EXTENSIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 bfloat16", "avx512f": "AVX-512", "avx2": "AVX2"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:
@@ -145,9 +148,10 @@ def write_text(path, payload, text):
             file.write(content)
 
 
-def machine():
-    """Processor, cores and system, such as ``"AMD EPYC, 2 cores, Linux"``."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{(models or [platform.machine()])[0]}, {os.cpu_count()} cores, {platform.system()}"
+def machine(info=Path("/proc/cpuinfo")):
+    """Processor, cores, the widest of `EXTENSIONS` and system, such as ``"AMD EPYC, 2 cores, AVX2, Linux"``."""
+    lines = [line.partition(":") for line in info.read_text().splitlines()] if info.is_file() else []
+    models = [value.strip() for name, _, value in lines if name.startswith("model name")]
+    known = {flag for name, _, value in lines if name.startswith("flags") for flag in value.split()}
+    widest = [title for flag, title in EXTENSIONS.items() if flag in known][:1]
+    return ", ".join([*(models or [platform.machine()])[:1], f"{os.cpu_count()} cores", *widest, platform.system()])

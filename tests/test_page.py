@@ -43,3 +43,13 @@ def test_a_study_of_our_own_shows_ours_alone(tmp_path):
     own = dataclasses.replace(TABLE, rows=tuple(dataclasses.replace(row, paper={}) for row in TABLE.rows))
     assert "paper" not in write(tmp_path, {"a": RESULT}, own)
     assert "| 50.0% ± 1.0% (40.0% to 60.0%) | 0.250 |" in (tmp_path / "t.md").read_text()
+
+
+def test_a_processor_is_named_with_its_widest_instructions(tmp_path):
+    """Processors of one name differ by four times in training."""
+    info = tmp_path / "cpuinfo"
+    for flags, widest in (("sse avx2 avx512f", "AVX-512"), ("sse avx2", "AVX2")):
+        info.write_text(f"model name\t: Fast One\nflags\t\t: {flags}\n" * 2)
+        name, _, extension, _ = page.machine(info).split(", ")
+        assert (name, extension) == ("Fast One", widest)
+    assert page.machine(tmp_path / "none").count(", ") == 2
