@@ -17,7 +17,7 @@ help:
 	@echo "make reproduce-livieris-table1   Table 1 of Livieris et al. (2023)"
 	@echo "make figures               the papers' figures: saliency, attention, Grad-CAM of pairs"
 	@echo "make benchmark-backbones   size and speed of every backbone"
-	@echo "make bench                 compares the speed ratios with the committed ones, in 7 minutes"
+	@echo "make bench                 compares the speed ratios with the committed ones; 16 minutes on two AVX2 cores"
 	@echo "make notebooks             runs the notebooks and keeps their output; synthetic images, 10 minutes"
 	@echo "make readme                runs the commands and examples of README.md"
 	@echo "make docs                  the documentation site, into docs/site"

@@ -1,7 +1,7 @@
 """How fast, beside baselines and beside what the machine can do at best.
 
     python -m experiments.benchmarks.speed                    # 40 minutes on two cores
-    python -m experiments.benchmarks.speed --quick --against  # 7 minutes, fewer sections: have the ratios moved?
+    python -m experiments.benchmarks.speed --quick --against  # fewer sections, 16 minutes: have the ratios moved?
     python -m experiments.benchmarks.speed --sections=score,batch
 
 What you will see: a table per section. The implementations of a section run interleaved, each in a process of its own;
