@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from experiments import data
-from fsad import inputs
+from fsad import inputs, splits
 from fsad.images import write_image
 from fsad.inputs import Sample
 
@@ -57,3 +57,13 @@ def test_the_first_of_several_classes_is_good(tmp_path, rng):
         write_image(tmp_path / kind / "0.png", rng.integers(0, 256, (32, 32, 3), np.uint8))
     dataset = data.labelled(inputs.load(tmp_path))
     assert sorted((s.label, s.kind) for s in dataset.samples) == [(0, "good"), (1, "rose"), (1, "tulip")]
+
+
+def test_benign_and_malignant_are_good_and_defective(tmp_path, rng):
+    for name in ("benign", "malignant"):
+        for k in range(6):
+            write_image(tmp_path / name / f"{k}.png", rng.integers(0, 256, (64, 64, 3), np.uint8))
+    dataset = data.labelled(inputs.with_groups(inputs.load(tmp_path)))
+    assert dataset.counts() == {"good": 6, "malignant": 6}
+    shots = splits.sample_shots(dataset, rng, anchors=1, good=1, defective=1)
+    assert {s.label for s in shots.test} == {0, 1} and shots.defective[0].kind == "malignant"

@@ -59,9 +59,9 @@ def disk(requirements):
         text, extras = waiting.pop()
         wanted = Requirement(text)
         applies = wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in ("", *extras))
-        if not applies or (wanted.name, *wanted.extras) in seen:
+        if not applies or (wanted.name, frozenset(wanted.extras)) in seen:
             continue
-        seen.add((wanted.name, *wanted.extras))
+        seen.add((wanted.name, frozenset(wanted.extras)))
         distribution = importlib.metadata.distribution(wanted.name)
         files |= {file.locate().resolve() for file in distribution.files or []}
         waiting += [(needed, tuple(wanted.extras)) for needed in distribution.requires or []]

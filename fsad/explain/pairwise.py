@@ -33,10 +33,11 @@ def contributions(comparer, images, steps=8):
     Raises:
         ValueError: the network compares patches.
     """
-    backbone, neck, _ = siamese.parts(comparer.model)
+    neck = siamese.parts(comparer.model).neck
     if len(neck.output_shape) != 2:
         raise ValueError("Expected a network that compares vectors. Received: one that compares patches")
-    feature_maps = tf.concat([backbone(batch, training=False) for batch in batches(images)], 0)
+    backbone, _ = siamese.compiled(comparer.model)
+    feature_maps = tf.concat([backbone(batch) for batch in batches(images)], 0)
     summed = np.zeros((len(feature_maps), *feature_maps.shape[1:3], neck.output_shape[1]), np.float32)
     for features, result in zip(feature_maps, summed, strict=True):
         cells = result.reshape(-1, result.shape[-1])  # a view
