@@ -49,7 +49,9 @@ def spread(distances, places, count):
     for row in np.argsort(-distances, kind="stable"):
         if all(np.abs(places[row] - places[other]).max() >= 0.25 for other in chosen):
             chosen.append(row)
-    return chosen[:count]
+        if len(chosen) == count:
+            break
+    return chosen
 
 
 def as_taken(answer, views, size):
