@@ -22,6 +22,14 @@ def test_names_are_unique_and_each_mended_defect_has_its_test():
         assert re.search(rf"^def {name}\(", (ROOT / "tests" / file).read_text(), re.M), test
 
 
+def test_many_kinds_of_outcome_are_summed_and_stand_in_a_table():
+    counts = {f"kind {k}: refused": k for k in range(1, 13)} | {"kind 1: scored": 7}
+    assert __main__.in_short(counts) == {"refused": 78, "scored": 7}
+    assert "| | refused | scored |" in __main__.in_full(counts) and "| kind 1 | 1 | 7 |" in __main__.in_full(counts)
+    few = {"a pipe: refused": 1}
+    assert __main__.in_short(few) == few
+
+
 @pytest.mark.parametrize("kind", images.KINDS)
 def test_each_mutation_changes_the_bytes(kind):
     data, other = bytes(range(256)) * 9, bytes(2000)

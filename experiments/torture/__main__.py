@@ -50,7 +50,7 @@ ATTACKS = tuple(attack for module in MODULES for attack in module.ATTACKS)
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "experiments" / "results" / "torture.json", ROOT / "docs" / "reliability.md"
 CACHE = ROOT / "experiments" / ".cache" / "torture"
-SHOWN = 30  # kinds of outcome in a cell
+SHOWN = 12  # kinds of outcome in a cell; of more, the sums by what happened, and a table of their own below
 
 
 def code(attack):
@@ -106,11 +106,8 @@ def page(rows):
         if line is None:
             state = f"not tried yet: `python -m experiments.torture --only={attack.name}`"
         else:
-            counts = list(line["counts"].items())
-            said = [f"{n:,} {text}" for text, n in counts[:SHOWN]] + (["…"] if len(counts) > SHOWN else [])
-            state = ("**held**: " if not line["failures"] else f"**{len(line['failures'])} failures**: ") + "; ".join(
-                said
-            )
+            said = "; ".join(f"{n:,} {text}" for text, n in in_short(line["counts"]).items())
+            state = ("**held**: " if not line["failures"] else f"**{len(line['failures'])} failures**: ") + said
             if line["cases"] < line["planned"]:
                 state += f" ({line['cases']} of {line['planned']} cases; the same command tries the others)"
             if line["code"] != code(attack):
@@ -123,8 +120,42 @@ def page(rows):
         INTRODUCTION.format(version=fsad.__version__, machine=machine())
         + f"\n{table}\n"
         + ("\n## Failures\n\n" + "\n".join(failures) + "\n" if failures else "")
+        + "".join(
+            f"\n## `{name}` in detail\n\n{in_full(line['counts'])}\n"
+            for name, line in rows.items()
+            if many(line["counts"])
+        )
         + f"\n{UNKNOWABLE}\n{FOUND}"
     )
+
+
+def many(counts):
+    """Whether there are too many kinds of outcome for a cell, and of what happened only a few."""
+    return len(counts) > SHOWN and len(set(map(happened, counts))) <= SHOWN // 2
+
+
+def happened(text):
+    return text.rpartition(": ")[2]
+
+
+def in_short(counts):
+    """The counts, or if there are too many for a cell their sums by what happened."""
+    if not many(counts):
+        return counts
+    sums = collections.Counter()
+    for text, count in counts.items():
+        sums[happened(text)] += count
+    return dict(sums.most_common())
+
+
+def in_full(counts):
+    """A Markdown table of the counts: a line for each of what, a column for each that happened."""
+    columns = list(in_short(counts))
+    lines = ["| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
+    for of in sorted({text.rpartition(": ")[0] for text in counts}):
+        cells = [f"{counts.get(f'{of}: {column}', 0):,}" for column in columns]
+        lines.append(f"| {of} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 INTRODUCTION = """# Hard to break
