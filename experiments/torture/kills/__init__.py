@@ -1,5 +1,6 @@
 """`kill -9`, at each event on the file system and at random moments: all is as before, or as after."""
 
+import importlib
 import os
 import random
 import signal
@@ -88,6 +89,8 @@ def _mixed(cases):
 def _attempt(workshop, case):
     name, _, at = case.partition(": ")
     verb, failures = VERBS[name], []
+    if verb.heavy:
+        importlib.import_module("keras")  # once, and not in each process
     with workshop.folder() as folder:
         inner = folder / "case"
         inner.mkdir()

@@ -17,7 +17,7 @@ class Verb:
         state: a function of the folder that names what is there, ``"before"``, ``"after"`` or ``"none"``, and raises an
             error if it is neither.
         prepare: a function of the workshop and the folder that puts there what the command replaces.
-        heavy: whether it starts TensorFlow, which takes a dozen seconds.
+        heavy: whether it needs TensorFlow, which takes a dozen seconds to start and seconds to compute.
     """
 
     def __init__(self, arguments, state, prepare=lambda workshop, folder: None, heavy=False):
