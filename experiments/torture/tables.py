@@ -1,5 +1,6 @@
 """`kill -9` while a table of `experiments` is remade: the next run goes on, and ends with the same cells."""
 
+import importlib
 import random
 import signal
 
@@ -56,6 +57,7 @@ _made = {}
 def _whole(workshop):
     """The pages of a run that nobody kills, and at how many events it can be killed."""
     if not _made:
+        importlib.import_module("experiments.runner")  # TensorFlow with it: once, and not in each process
         with workshop.folder() as folder:
             case = folder / "case"
             case.mkdir()
