@@ -1,5 +1,6 @@
 """Detectors and weights made to do harm, with hashes that fit, loaded in a process whose every access is audited."""
 
+import importlib
 import json
 import os
 import resource
@@ -50,6 +51,8 @@ def _examine(case, folder, image, builds, result):
 
 
 def _attempt(workshop, case, cases, builds):
+    if builds:
+        importlib.import_module("fsad.recipes")  # TensorFlow with it: once, and not in each process
     with workshop.folder() as folder:
         detector = copy(workshop.detector, folder / "detector")
         workshop.must(cases[case], detector)
@@ -78,7 +81,7 @@ def _take(path, result):
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     guard(events)
     try:
-        backbones.build("mobilenet", 96, weights=str(path))
+        backbones.build("mobilenet", weights=str(path), side=96)
         outcome, text = "loaded", ""
     except (FsadError, ValueError) as error:
         outcome, text = "refused", str(error)
@@ -88,6 +91,7 @@ def _take(path, result):
 
 
 def _attempt_weights(workshop, case):
+    importlib.import_module("fsad.recipes")
     kind, _, suffix = case.partition(" as ")
     with workshop.folder() as folder:
         path, result = folder / f"w{suffix}", folder / "result"
