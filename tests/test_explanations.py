@@ -44,7 +44,7 @@ def test_the_best_map_and_what_it_has_to_beat_by_hand():
     assert cells["area"]["mean"] == pytest.approx(0.2) and cells["auroc"]["mean"] == 1
     assert "The best map: gradcam." in results["metal_l"].notes
     assert "| gradcam | 0.80 (0.70 to 0.90) | 0.60 |" in sections and "## paper L" in sections
-    assert "gradcam finds defects at a pixel AUROC of 0.80, gradcam is also the best" in sections
+    assert "gradcam finds defects at a pixel AUROC of 0.80, the best of its maps" in sections
     assert list(figures) == ["metal"]
 
 

@@ -48,7 +48,7 @@ def sentences(loaded):
             f"{mean([record], best, 'mean_map'):.2f}. (FCDD's published 0.96 and 0.86 of Grad-CAM on a variational "
             "autoencoder are of other data.)"
         )
-    for network, usual in (("patches", "patches"), ("s", "saliency"), ("t", "attention"), ("l", "gradcam")):
+    for network, usual in (("full", "patches"), ("s", "saliency"), ("t", "attention"), ("l", "gradcam")):
         records = [record for _, name, record in defects if name == network]
         if records:
             places = ", ".join(_title(key) for key, name, _ in defects if name == network)
@@ -74,7 +74,7 @@ def _of_network(network, usual, records, places):
     trust = (
         "its interval lies above edges" if low > edges else "its interval does not lie above edges: do not rely on it"
     )
-    best_text = f"{usual} is also the best" if best == usual else f"the best is {best}, {top:.2f}"
+    best_text = "the best of its maps" if best == usual else f"the best is {best}, {top:.2f}"
     return (
         f"*{TITLES[network][0].upper()}{TITLES[network][1:]}* on {places} (AUROC of its scores {auroc:.2f}): {usual} "
         f"finds defects at a pixel AUROC of {own:.2f}, {best_text} ({low:.2f} to {high:.2f}), edges {edges:.2f}; "

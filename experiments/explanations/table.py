@@ -115,15 +115,20 @@ def _section(network, keyed, prefix=""):
 
 
 def _figures(loaded):
-    """The first image of synthetic metal by every network and method; figures of real images go to a folder that git
-    ignores, since these are not ours to publish."""
+    """The first image of a data set by every network and method, or four images where there is one network; figures of
+    real images go to a folder that git ignores, since these are not ours to publish."""
     figures = {}
     for key, title, _ in SETS:
         chosen = [(run, arrays) for run, _, arrays in loaded if run.row.key.startswith(f"{key}_")]
         chosen = [(run, arrays) for run, arrays in chosen if not run.row.key.endswith("_full")]
         if not chosen:
             continue
-        figure = _figure([(TITLES[run.row.key.split("_")[1]], arrays) for run, arrays in chosen], title)
+        columns = [(TITLES[run.row.key.split("_")[1]], arrays, 0) for run, arrays in chosen]
+        if len(columns) == 1:
+            ((name, arrays, _),) = columns
+            columns = [(f"image {k + 1}", arrays, k) for k in range(min(4, len(arrays["images"])))]
+            title = f"{title}: {name}"
+        figure = _figure(columns, title)
         if chosen[0][0].settings["data"] in data.SYNTHETIC:
             figures[key] = figure
         else:
@@ -132,24 +137,26 @@ def _figures(loaded):
     return figures
 
 
-def _figure(networks, title):
-    """A line for each method, a column for each network; above, the image with the outline of its mask."""
+def _figure(columns, title):
+    """A line for each method, a column for each ``(its title, arrays, number of the image)``; above, the image with the
+    outline of its mask."""
     from matplotlib.figure import Figure
 
-    names = [name for name in (*methods.NAMES, *CONTROLS) if any(f"maps {name}" in arrays for _, arrays in networks)]
-    figure = Figure(figsize=(1.45 * len(networks) + 1, 1.45 * (len(names) + 1)), layout="constrained")
-    axes = figure.subplots(len(names) + 1, len(networks), squeeze=False)
-    for column, (network, arrays) in zip(axes.T, networks, strict=True):
-        image, mask = arrays["images"][0], arrays["masks"][0]
+    names = [name for name in (*methods.NAMES, *CONTROLS) if any(f"maps {name}" in arrays for _, arrays, _ in columns)]
+    figure = Figure(figsize=(1.45 * len(columns) + 1, 1.45 * (len(names) + 1)), layout="constrained")
+    axes = figure.subplots(len(names) + 1, len(columns), squeeze=False)
+    for column, (above, arrays, number) in zip(axes.T, columns, strict=True):
+        image, mask = arrays["images"][number], arrays["masks"][number]
         column[0].imshow(image)
         column[0].contour(mask, [0.5], colors=["white"], linewidths=2.5)
         column[0].contour(mask, [0.5], colors=["black"], linewidths=1)
-        column[0].set_title(network, fontsize=8)
+        column[0].set_title(above, fontsize=8)
         for axis, name in zip(column[1:], names, strict=True):
             if (maps := arrays.get(f"maps {name}")) is None:
                 axis.text(0.5, 0.5, "–", ha="center", va="center")
+                axis.spines[:].set_visible(False)
                 continue
-            axis.imshow(overlay.blend(image, methods.shown(name, maps[0])))
+            axis.imshow(overlay.blend(image, methods.shown(name, maps[number])))
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
