@@ -49,6 +49,9 @@ class FolderReport:
         total = sum(self.counts.values())
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items())
         lines = [f"{self.folder}: {total} images ({kinds}), layout: {self.layout}", self._sizes()]
+        others = [kind for kind in self.counts if kind not in ("good", "unlabelled")]
+        if "good" in self.counts and others:
+            lines.append(f"Taken as defective: {', '.join(others)}")
         lines += _block("unreadable", [f"{name}: {reason}" for name, reason in self.unreadable])
         lines += _block("other files skipped", [f"{name}: {reason}" for name, reason in self.skipped])
         lines += _block(

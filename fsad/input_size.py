@@ -23,7 +23,7 @@ def choose(samples, default, settings, warnings):
     large = tuple(16 * round(scale * value / 16) for value in (height, width))
     warnings.append(
         f"The good images are {native[1]:.0f} x {native[0]:.0f}: compared at {large[1]} x {large[0]}, in tiles of "
-        f"{side} pixels so that what is small does not drown. Set side or tile to change that."
+        f"{side} pixels so that what is small does not drown. Another side (--side) changes that."
     )
     return {"side": large, "tile": side}
 

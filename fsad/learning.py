@@ -1,7 +1,7 @@
 """A detector goes on learning from its mistakes: false alarms become references, missed defects weigh.
 
 Nothing but the detector itself is needed: it holds its training images. References, what is usual, weights and
-threshold are fitted anew, to the old images and the new ones, in seconds where no network is trained; its features,
+threshold are fitted anew, to the old images and the new ones, which takes as long as a fit; its features,
 with their principal components, stay as they were. A journal says what was learned, when, from which files, and what
 that did to scores and threshold; the last entry can be undone.
 """

@@ -29,6 +29,10 @@ def select(good, defect, options, rng, warnings):
         role: [] if given is None else _of_role(given, role, options.group_pattern)
         for role, given in zip(ROLES, (good, defect), strict=True)
     }
+    paths = [{s.path.resolve(): s.name for s in every if s.path} for every in samples.values()]
+    if both := paths[0].keys() & paths[1].keys():
+        name = min(paths[0][path] for path in both)
+        raise ValueError(f"Expected each image as good or as defective. Received: {len(both)} as both, such as {name}")
     if options.miss_rate is not None and not samples["defective"]:
         raise ValueError("Expected defective images to aim at a miss rate. Received: none")
     for role, every in samples.items():

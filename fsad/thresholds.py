@@ -124,6 +124,8 @@ def choose(good, defective=(), false_alarm_rate=None, miss_rate=None, held_out=T
         warnings.append(f"Only {len(good)} good images have a held-out score. Expect false alarms; give 16 or more.")
     if misses := int((defective <= value).sum()):
         warnings.append(f"{misses} of the {len(defective)} defective images scored below the threshold.")
+    if misses == len(defective) >= MIN_DEFECTIVE:
+        warnings.append("None of them is told from good images: are good and defective ones swapped?")
     if false_alarms := int((good > value).sum()):
         warnings.append(f"{false_alarms} of the {len(good)} good images scored above the threshold.")
     if not held_out:
@@ -205,11 +207,14 @@ def separate(labels, scores):
 def _by_false_alarms(good, rate):
     n = len(good)
     rank = math.ceil((n + 1) * (1 - rate) - 1e-9)
-    how = f"false alarm rate {rate:.3g}: quantile of the held-out scores of {n} good images"
     if rank <= n:
-        return good[rank - 1], how, []
+        return good[rank - 1], f"false alarm rate {rate:.3g}: quantile of the held-out scores of {n} good images", []
     needed = math.ceil(1 / rate - 1e-9) - 1
-    return good[-1], f"{how}, here the largest", [
+    how = (
+        f"false alarm rate {1 / (n + 1):.3g}, the lowest that {n} good images support: the largest of their held-out "
+        "scores"
+    )
+    return good[-1], how, [
         f"{n} good images support a false alarm rate of {1 / (n + 1):.3g}; {rate:.3g} needs {needed}."
     ]  # fmt: skip
 
@@ -217,11 +222,15 @@ def _by_false_alarms(good, rate):
 def _by_misses(defective, rate):
     m = len(defective)
     rank = math.floor((m + 1) * rate + 1e-9)
-    how = f"miss rate {rate:.3g}: quantile of the held-out scores of {m} defective images"
     if rank >= 1:
+        how = f"miss rate {rate:.3g}: quantile of the held-out scores of {m} defective images"
         return np.nextafter(defective[rank - 1], np.float32(-np.inf)), how, []
     needed = math.ceil(1 / rate - 1e-9) - 1
-    return np.nextafter(defective[0], np.float32(-np.inf)), f"{how}, here just below the smallest", [
+    how = (
+        f"miss rate {1 / (m + 1):.3g}, the lowest that {m} defective images support: just below the smallest of their "
+        "held-out scores"
+    )
+    return np.nextafter(defective[0], np.float32(-np.inf)), how, [
         f"{m} defective images support a miss rate of {1 / (m + 1):.3g}; {rate:.3g} needs {needed}."
     ]  # fmt: skip
 

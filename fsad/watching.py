@@ -97,9 +97,9 @@ class Folder:
         return row
 
     def move(self, row):
-        """Moves a file into the folder of its verdict; a name that is taken there gets a number."""
+        """Moves a file into the folder of its `destination`; a name that is taken there gets a number."""
         source = self.path / row["file"]
-        target = self.path / row["verdict"] / row["file"]
+        target = self.path / destination(row) / row["file"]
         target.parent.mkdir(parents=True, exist_ok=True)
         number = 1
         while target.exists():
@@ -142,6 +142,11 @@ def rows(path):
 
 def _short(row):
     return {"file": row["file"], "verdict": row.get("verdict")}
+
+
+def destination(row):
+    """The verdict of a row, or unreadable."""
+    return row["verdict"] or "unreadable"
 
 
 def mark_of(row):

@@ -173,6 +173,9 @@ def test_learns_corrections_shows_the_journal_and_forgets(detector, parts, tmp_p
     assert cli.main(["learn", folder, f"--from={table}", "--by=Ada"]) == 0
     shown = capsys.readouterr().out
     assert f"{missed}: defective, score " in shown and f"{alarm}: good, score " in shown and "by Ada" in shown
+    (image,) = [i for i in fsad.load(folder).fitted.journal[0]["images"] if i["role"] == "defective"]
+    low = image["score_after"] <= fsad.load(folder).threshold.value
+    assert (f"{missed} is still called good" in shown) == low
     assert cli.main(["learn", folder, "--undo"]) == 0 and "Forgotten: " in capsys.readouterr().out
     assert fsad.load(folder).fitted.journal == ()
     assert cli.main(["learn", folder, "--undo"]) == 2 and "empty journal" in capsys.readouterr().err

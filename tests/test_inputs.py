@@ -226,6 +226,10 @@ def test_nothing_there(tmp_path):
         inputs.find(tmp_path)
     with pytest.raises(FileNotFoundError, match="Received: none"):
         inputs.find(str(tmp_path / "*.png"))
+    for name in ("a.pdf", "b.PDF", "c.txt"):
+        (tmp_path / name).write_text("text")
+    with pytest.raises(FileNotFoundError, match=r"Received: 2 \.pdf, 1 \.txt"):
+        inputs.find(tmp_path)
     (missing,) = inputs.find(tmp_path / "x.png")
     with pytest.raises(ImageError, match="no such file"):
         missing.read()

@@ -43,6 +43,15 @@ def test_normalize_to_a_given_top():
     assert overlay.normalize(np.array([0.0, 0.2, 3.0]), top=0.4).tolist() == [0, 0.5, 1]
 
 
+def test_a_close_up_shows_the_place_where_the_map_is_highest():
+    image = np.arange(80 * 160).reshape(80, 160, 1).repeat(3, -1)
+    anomaly_map = np.zeros((8, 16))
+    anomaly_map[2, 5] = 1
+    assert overlay.highest(anomaly_map, image) == (55, 25)
+    assert (overlay.closeup(image, (55, 25)) == image[20:30, 45:65]).all()
+    assert (overlay.closeup(image, (159, 0)) == image[:10, 140:]).all()
+
+
 def test_rejects_an_empty_list():
     with pytest.raises(ValueError, match="at least one"):
         overlay.panel([])

@@ -1,4 +1,5 @@
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -24,8 +25,11 @@ def test_refuses_to_fit(parts, good, message):
         fsad.Detector(backbone="filter_bank", side=96).fit(parts / good, progress=False)
 
 
-def test_the_same_image_as_good_and_as_defective_is_reported(parts, caplog):
+def test_the_same_image_as_good_and_as_defective_is_reported(parts, tmp_path, caplog):
     same = parts / "train" / "good" / "000.png"
+    with pytest.raises(ValueError, match=r"Received: 1 as both, such as .*000\.png"):
+        fsad.Detector(backbone="filter_bank", side=96).fit(parts / "train" / "good", same, progress=False)
+    same = shutil.copy(same, tmp_path / "again.png")
     with caplog.at_level(logging.WARNING):
         fsad.Detector(backbone="filter_bank", side=96).fit(parts / "train" / "good", same, progress=False)
     assert "labelled both good and defective" in caplog.text

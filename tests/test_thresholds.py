@@ -70,8 +70,15 @@ def test_warns_if_too_few_images_support_a_target():
     threshold = thresholds.choose(np.arange(16) / 100, false_alarm_rate=0.01)
     assert threshold.value == pytest.approx(0.15)
     assert any("16 good images support" in text and "needs 99" in text for text in threshold.warnings)
+    assert "0.0588, the lowest that 16 good images support" in threshold.how
     threshold = thresholds.choose(np.arange(16) / 100, [0.5, 0.6], miss_rate=0.1)
     assert threshold.value < 0.5 and any("2 defective images support" in text for text in threshold.warnings)
+
+
+def test_asks_whether_good_and_defective_are_swapped():
+    swapped = thresholds.choose([5, 6, 7, 8], [1, 2, 3, 4])
+    assert any("swapped?" in text for text in swapped.warnings)
+    assert not any("swapped?" in text for text in thresholds.choose([1, 2, 3, 4], [5, 6, 7, 0]).warnings)
 
 
 def test_false_alarm_rate_holds_on_new_images(rng):

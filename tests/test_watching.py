@@ -76,6 +76,8 @@ def test_moving_replaces_nothing_and_what_is_moved_is_not_new(folder):
     (folder.path / "a.png").write_bytes(b"new")
     target = folder.move({"file": "a.png", "verdict": "defective"})
     assert target.name == "a-2.png" and target.read_bytes() == b"new" and names(folder) == []
+    (folder.path / "b.png").write_bytes(b"half")
+    assert folder.move({"file": "b.png", "verdict": None}) == folder.path / "unreadable" / "b.png"
     folder.clock.now = 9
     assert names(folder) == []
 

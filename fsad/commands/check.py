@@ -10,7 +10,11 @@ from fsad.commands import arguments, shared
 
 
 def add_arguments(parser):
-    parser.add_argument("folder", metavar="FOLDER", help="a folder of images, best in a layout of the README")
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        help="a folder of images; with good/ and defect/ in it, or in the layout of MVTec AD, labels are checked, too",
+    )
     arguments.add_group_pattern(parser)
 
 

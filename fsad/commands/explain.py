@@ -8,6 +8,8 @@ from pathlib import Path
 from fsad.commands import shared
 from fsad.explain import methods
 
+LARGE = 600  # pixels of the shorter side from which on a close-up shows what the panels cannot
+
 
 def add_arguments(parser):
     parser.add_argument("detector", metavar="DETECTOR", help="folder of a saved detector")
@@ -37,8 +39,10 @@ def run(options):
 
     prediction = detector.explain(options.image, options.method)
     method = options.method or detector.methods[0]
-    confidence = int(100 * prediction.confidence) / 100  # 1.00 would be certain
+    confidence = min(0.99, prediction.confidence)  # 1.00 would be certain
     title = f"score {prediction.score:.4g}, {prediction.verdict}, confidence {confidence:.2f}"
+    place, (height, width) = overlay.highest(prediction.anomaly_map, prediction.image), prediction.image.shape[:2]
+    large = min(height, width) >= LARGE
     if options.compare:
         figure = _comparison(detector, prediction, options, title)
     else:
@@ -48,10 +52,13 @@ def run(options):
             "title": title,
             "reference": detector.fitted.thumbnails[prediction.nearest],
         }
+        if large:
+            example["closeup"] = overlay.closeup(prediction.image, place)
         label = "patch distance, 0.5 = threshold" if method == "patches" else f"{method}, 1 = 99.5th percentile"
         figure = overlay.panel([example], Path(prediction.name).name, top=1.0, label=label)
-    overlay.save(figure, options.out, dpi=110)
-    print(f"{prediction.name}: {title}\nWritten: {options.out}")
+    overlay.save(figure, options.out, dpi=200 if large else 110)
+    print(f"{prediction.name}: {title}\nHighest     at {place[0]}, {place[1]} of {width} x {height} pixels")
+    print(f"Written: {options.out}")
     return 0
 
 

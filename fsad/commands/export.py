@@ -3,6 +3,8 @@
 An export is complete: preprocessing, references and threshold are inside.
 """
 
+import sys
+
 from fsad.commands import arguments, shared
 from fsad.files import check_replaceable
 
@@ -34,6 +36,7 @@ def run(options):
     else:
         shared.check_output(options.out)
     detector = shared.load(options.detector)
+    print(f"Exporting to {options.format}, and comparing scores", file=sys.stderr)
     with shared.quiet():
         from fsad import export
 

@@ -5,6 +5,7 @@ A journal in the detector says what was learned, from which files and by whom, a
 """
 
 import csv
+import math
 from pathlib import Path
 
 from fsad.commands import arguments, shared
@@ -42,7 +43,14 @@ def run(options):
         detector.undo()
         print(f"Forgotten: {_entry(forgotten[0])}")
     else:
-        print(_entry(detector.learn(**given, by=options.by)))
+        entry = detector.learn(**given, by=options.by)
+        print(_entry(entry))
+        for image in entry["images"]:
+            if image["role"] == "defective" and (image["score_after"] or -math.inf) <= detector.threshold.value:
+                print(
+                    f"Note        {shared.printable(image['name'])} is still called good. Lower the threshold, or fit "
+                    "with a larger --side: at this one its defect hardly shows."
+                )
     print(f"Threshold   {before:.4g} before\n{shared.threshold_text(detector.threshold)}")
     shared.save(detector, options.detector)
     return 0

@@ -1,4 +1,4 @@
-"""Prints one line per image as results arrive: path, score, verdict, confidence, error.
+"""Prints one line per image as results arrive: path, score, verdict, confidence, error, drift.
 
 An image that cannot be read becomes a line with its error, and the exit status is 1 at the end. The column drift says
 how the latest images differ from those of the fit: darker, less sharp, redder, scores; with --strict the exit status is

@@ -34,6 +34,7 @@ def quiet():
 def save(detector, folder):
     """Saves a detector; says so, and whether it needs TensorFlow to score. Returns it as loaded, which scores as it
     will wherever it is used."""
+    print(f"Saving {folder}", file=sys.stderr)
     with quiet():
         path = detector.save(folder)
     from fsad.storage import GRAPH
@@ -173,8 +174,10 @@ def description(detector):
     """A detector in lines: recipe, images it was fitted with, threshold, notes."""
     fitted, threshold = detector.fitted, detector.threshold
     roles, (height, width) = [record["role"] for record in fitted.training], detector.size
+    backbone = fitted.settings.get("backbone")
+    named = f"{backbone}, " if isinstance(backbone, str) else ""
     lines = [
-        f"Recipe      {detector.recipe}, weights {fitted.weights}, images at {width} x {height}",
+        f"Recipe      {detector.recipe}, {named}weights {fitted.weights}, images at {width} x {height}",
         f"Fitted with {roles.count('good')} good and {roles.count('defective')} defective images; "
         f"{len(fitted.thumbnails)} are references",
     ]

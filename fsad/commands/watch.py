@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fsad.commands import arguments, shared
 
-VERDICTS = ("good", "defective", "unsure")
+VERDICTS = ("good", "defective", "unsure", "unreadable")
 
 
 def add_arguments(parser):
@@ -22,7 +22,8 @@ def add_arguments(parser):
         "--move",
         metavar="VERDICT,...",
         default="",
-        help="move images of these verdicts, of good, defective and unsure, into a folder of that name in FOLDER",
+        help="move images of these verdicts, of good, defective, unsure and unreadable, into folders of these names in "
+        "FOLDER",
     )
     add("--webhook", metavar="URL", help="also post each line to this address, again until it is taken")
     add("--every", type=float, default=1.0, metavar="S", help="seconds between two looks at the folder (default: 1)")
@@ -49,7 +50,7 @@ def run(options):
 
     monitor, last = drift.monitor_of(detector.fitted), time.monotonic()
     for row in watched.left():
-        if row["verdict"] in moved:
+        if watching.destination(row) in moved:
             watched.move(row)
     print(f"Watching {folder}; {len(watched.done)} images are done. Ctrl-C stops.", file=sys.stderr)
     try:
@@ -62,7 +63,7 @@ def run(options):
                 last = time.monotonic()
                 row = watched.finish(mark, shared.row_of(prediction, monitor))
                 print(json.dumps(row), flush=True)
-                if row["verdict"] in moved:
+                if watching.destination(row) in moved:
                     watched.move(row)
             if webhook:
                 try:

@@ -6,7 +6,12 @@ import numpy as np
 from fsad.files import atomic_file
 
 COLORS = "cividis"
-_OPTIONAL_COLUMNS = (("reference", "nearest reference"), ("mask", "defect mask"))
+_OPTIONAL_COLUMNS = (
+    ("closeup", "where the map is highest"),
+    ("reference", "nearest reference"),
+    ("mask", "defect mask"),
+)
+CLOSE = 8  # times that a close-up magnifies
 
 
 def normalize(anomaly_map, percentile=99.5, top=None):
@@ -45,12 +50,33 @@ def colored(values):
     return cv2.applyColorMap(levels, cv2.COLORMAP_CIVIDIS)[..., ::-1]
 
 
+def highest(anomaly_map, image):
+    """``(x, y)`` in pixels of an image ``(H, W, 3)``: the middle of the cell with the largest value of its map
+    ``(h, w)``."""
+    row, column = np.unravel_index(np.argmax(anomaly_map), anomaly_map.shape)
+    return tuple(
+        int((place + 0.5) * size / cells)
+        for place, size, cells in zip((column, row), image.shape[1::-1], anomaly_map.shape[::-1], strict=True)
+    )
+
+
+def closeup(image, place):
+    """The part of an image ``(H, W, 3)`` around a place ``(x, y)``, an eighth of either side."""
+    height, width = (size // CLOSE for size in image.shape[:2])
+    left, top = (
+        int(np.clip(middle - part // 2, 0, size - part))
+        for middle, part, size in zip(place, (width, height), image.shape[1::-1], strict=True)
+    )
+    return image[top : top + height, left : left + width]
+
+
 def panel(examples, title=None, top=None, label="saliency, 1 = 99.5th percentile"):
     """A figure with one row per example: image, map, overlay and, if any example has them, reference and mask.
 
     Args:
         examples: dicts with ``image`` (uint8 RGB), ``anomaly_map``, ``title`` (such as score and verdict) and,
-            optionally, ``reference`` (uint8 RGB) and ``mask`` (bool ``(H, W)`` or None).
+            optionally, ``closeup`` (uint8 RGB, of `closeup`), ``reference`` (uint8 RGB) and ``mask`` (bool ``(H, W)``
+            or None).
         title: above all rows.
         top: value of the maps that is shown as 1; the 99.5th percentile of each map if None.
         label: of the colour bar.

@@ -96,6 +96,8 @@ def build(name, settings, good, warnings):
     if isinstance(settings.get("roi"), (str, Path)):
         size = next(filter(None, (sample.size() for sample in good)), None)
         settings = {**settings, "roi": roi.encode(roi.read(settings["roi"], size))}
+    if isinstance(backbone, str):
+        settings = {"backbone": backbone, **settings}  # the default one, too: a detector says what it has
     if unknown := settings.keys() - known.keys():
         raise ValueError(
             f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"

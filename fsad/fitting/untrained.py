@@ -25,7 +25,7 @@ def embed(recipe, options, data, rng, warnings, progress):
     if rows is None:
         maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
     else:
-        maps = _leave_out(recipe, embeddings, data.groups, references, reference_groups)
+        maps = _leave_out(recipe, embeddings, data.groups, references, reference_groups, progress)
         references, places = few, np.take_along_axis(places, rows[:, :, None], axis=1)
     known = np.isfinite(maps).all((1, 2, 3))
     good, defective = known & data.good, known & ~data.good
@@ -34,13 +34,14 @@ def embed(recipe, options, data, rng, warnings, progress):
     return Outcome(references, chosen, scores, np.asarray(layer.anomaly_map(maps)), places)
 
 
-def _leave_out(recipe, embeddings, groups, references, reference_groups):
+def _leave_out(recipe, embeddings, groups, references, reference_groups, progress):
     """`fsad.scoring.leave_out` where references are thinned, by folds of groups: without a fold the others are thinned
     anew. Had all been thinned together, what a reference covers for the others would be missing where it is left out.
     """
     owners, maps = np.unique(reference_groups), None
     folds = [owners[k::FOLDS] for k in range(min(FOLDS, len(owners)))]
-    for fold in (*folds, np.setdiff1d(groups, owners)):
+    every = [*folds, np.setdiff1d(groups, owners)]
+    for fold in tqdm(every, desc="holding out", unit="fold", disable=not progress, leave=False):
         own, others = np.isin(groups, fold), references[~np.isin(reference_groups, fold)]
         if not own.any():
             continue

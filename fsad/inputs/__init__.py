@@ -3,6 +3,7 @@
 The layouts of a folder are in `fsad.inputs.layouts`.
 """
 
+import collections
 import dataclasses
 import glob
 import re
@@ -12,7 +13,7 @@ import numpy as np
 
 from fsad import duplicates
 from fsad.images import MIN_SIDE, SUFFIXES
-from fsad.inputs.layouts import layout_of, list_images
+from fsad.inputs.layouts import files_below, layout_of, list_images
 from fsad.inputs.reading import Reading, prefetch, read_ahead
 from fsad.inputs.samples import Dataset, Sample
 
@@ -154,5 +155,11 @@ def _paths(item):
     else:
         return [Sample(path)]
     if not samples:
-        raise FileNotFoundError(f"{item}: expected images ({', '.join(SUFFIXES)}). Received: none")
+        raise FileNotFoundError(f"{item}: expected images ({', '.join(SUFFIXES)}). Received: {_others(path)}")
     return samples
+
+
+def _others(folder):
+    """What a folder without images has."""
+    suffixes = collections.Counter(path.suffix.lower() or "(no extension)" for path in files_below(folder))
+    return ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(3)) or "none"

@@ -54,7 +54,7 @@ def list_images(folder, layout):
     """``(samples, skipped)`` of every file below a folder; a sample outside of the layout has no label."""
     classes = [name for name in _folders(folder) if name.lower() not in MASKS] if layout == "classes" else []
     paths, other, masks = [], [], set()
-    for path in _files(folder):
+    for path in files_below(folder):
         inner = path.relative_to(folder).parts
         if path.suffix.lower() not in SUFFIXES:
             other.append((path, inner))
@@ -113,7 +113,7 @@ def _mask(folder, path, kind, masks):
     return outside if path.parent.parent.name == "test" and outside.is_file() else None
 
 
-def _files(folder):
+def files_below(folder):
     """Every file below a folder, through links too, but for hidden ones; no folder is visited twice."""
     visited = set()
     for root, folders, names in os.walk(folder, followlinks=True):

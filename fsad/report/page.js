@@ -10,8 +10,10 @@ const positives = testSet.filter(item => item.label === 1).length, negatives = t
 const hasQuality = positives > 0 && negatives > 0;
 const scores = scored.map(item => item.score);
 const highest = Math.max(data.threshold, ...scores.slice(0, 1)), lowest = Math.min(data.threshold, ...scores.slice(-1));
-const margin = (highest - lowest || 1) * 0.04, from = lowest < 0 ? lowest - margin : Math.max(0, lowest - margin), to = highest + margin;
-let threshold = data.threshold, current = -1, visible = [], drawn = 0, zoomed = false;
+// Bars of which none lies on both sides of the threshold, at first.
+const BINS = 48, wide = (highest - lowest || 1) * 1.04 / (BINS - 2);
+const from = data.threshold - wide * Math.ceil((data.threshold - lowest) / wide + 0.5), to = from + BINS * wide;
+let threshold = data.threshold, current = -1, visible = [], drawn = 0, zoomed = false, aspect = 0;
 
 const defective = item => item.score > threshold;
 const band = () => threshold === data.threshold ? data.unsure : null;  // a threshold moved by hand has none
@@ -20,7 +22,7 @@ const verdict = item => unsure(item) ? "unsure" : defective(item) ? "defective" 
 const wrong = item => item.label !== undefined && !unsure(item) && defective(item) !== (item.label === 1);
 const confidence = item => 1 / (1 + Math.exp(-Math.abs(item.score - threshold) / data.scale));
 const digits = value => value.toPrecision(4);
-const floored = value => (Math.floor(100 * value) / 100).toFixed(2); // 1.00 would mean certainty
+const capped = value => Math.min(0.99, value).toFixed(2); // 1.00 would mean certainty
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -40,7 +42,7 @@ const decisions = new Map();
 
 // Histogram: bars are coloured by label if labelled, else by the side of the threshold.
 $("quality").hidden = !hasQuality;  // before the width is asked for
-const BINS = 48, W = Math.max(280, $("histogram").clientWidth), H = W > 500 ? 260 : 170;  // text keeps its size
+const W = Math.max(280, $("histogram").clientWidth), H = W > 500 ? 260 : 170;  // text keeps its size
 const bins = Array.from({length: BINS}, () => [0, 0, 0]);
 for (const item of scored) {
   const bin = Math.max(0, Math.min(BINS - 1, Math.floor((item.score - from) / (to - from) * BINS)));
@@ -67,12 +69,16 @@ function histogram() {
     });
   });
   svg.append(draw("line", {x1: 0, x2: W, y1: H, y2: H, stroke: "#8894a5"}));
-  for (let k = 0; k <= 4; k++) {
-    const anchor = k === 0 ? "start" : k === 4 ? "end" : "middle";
-    const text = draw("text", {x: k * W / 4, y: H + 18, "text-anchor": anchor, "font-size": 13, fill: css("--soft")});
-    text.textContent = (from + k / 4 * (to - from)).toPrecision(3);
-    svg.append(text);
+  const power = 10 ** Math.floor(Math.log10((to - from) / 4)), step = power * [1, 2, 5].findLast(n => n * power <= (to - from) / 4);
+  for (let value = Math.ceil(from / step) * step; value <= to; value += step) {
+    const x = xOf(value), anchor = x < 12 ? "start" : x > W - 12 ? "end" : "middle";
+    const text = draw("text", {x, y: H + 18, "text-anchor": anchor, "font-size": 13, fill: css("--soft")});
+    text.textContent = String(Number(value.toPrecision(3)) || 0);
+    svg.append(draw("line", {x1: x, x2: x, y1: H, y2: H + 4, stroke: "#8894a5"}), text);
   }
+  const count = draw("text", {x: 0, y: 14, "font-size": 13, fill: css("--soft")});
+  count.textContent = `images per bar, at most ${tallest}`;
+  svg.append(count);
   const legend = draw("text", {x: W, y: 14, "text-anchor": "end", "font-size": 13});
   const word = hasLabels ? "labelled" : "classified as";
   for (const [text, fill] of [[`■ ${word} good  `, css("--good")], [`■ ${word} defective`, css("--bad")]]) {
@@ -164,7 +170,7 @@ function describe(button, item) {
   button.classList.toggle("defective", verdict(item) === "defective");
   button.classList.toggle("unsure", verdict(item) === "unsure");
   button.querySelector("b").textContent = verdict(item);
-  button.querySelector(".confidence").textContent = `confidence ${floored(confidence(item))}`;
+  button.querySelector(".confidence").textContent = `confidence ${capped(confidence(item))}`;
   const decision = decisions.get(item.name);
   button.querySelector(".mark").textContent = decision ? `marked: ${decision}` : wrong(item) ? `labelled ${item.kind}` : "";
   button.setAttribute("aria-label", `${item.name}: ${verdict(item)}, score ${digits(item.score)}`);
@@ -177,6 +183,13 @@ function card(item, position) {
     make("span", {className: "mark"}),
     make("span", {className: "name", title: item.name}, make("bdi", {textContent: item.name})));
   const button = make("button", {className: "item"}, make("span", {className: "thumbnail"}, frame(item)), body);
+  if (!aspect) {  // that of the first image is the shape of all cards
+    aspect = 1;
+    const image = button.querySelector("img");
+    image.addEventListener("load", () => {
+      $("gallery").style.setProperty("--aspect", Math.min(2, Math.max(0.75, image.naturalWidth / image.naturalHeight)));
+    });
+  }
   button.addEventListener("click", () => open(position));
   describe(button, item);
   return button;
@@ -261,7 +274,7 @@ function open(position) {
   if (!item) return;
   current = position;
   $("big-name").textContent = item.name;
-  $("big-text").textContent = `${verdict(item)}, confidence ${floored(confidence(item))}, score ${digits(item.score)}`
+  $("big-text").textContent = `${verdict(item)}, confidence ${capped(confidence(item))}, score ${digits(item.score)}`
     + ` (threshold ${digits(threshold)})` + (item.kind ? `; labelled ${item.kind}` : "");
   $("big-frame").replaceChildren(...frame(item, {map: false}).children);
   $("big-map").replaceChildren(...(item.map ? frame(item, {contours: false}).children : []));
