@@ -87,7 +87,7 @@ function histogram() {
     legend.append(span);
   }
   svg.append(legend);
-  thresholdLine = draw("line", {y1: 0, y2: H, stroke: css("--ink"), "stroke-width": 2, "stroke-dasharray": "5 3"});
+  thresholdLine = draw("line", {y1: 22, y2: H, stroke: css("--ink"), "stroke-width": 2, "stroke-dasharray": "5 3"});
   svg.append(thresholdLine);
   const move = event => {
     const box = svg.getBoundingClientRect();
