@@ -120,8 +120,16 @@ def on_features(model):
 
 
 def embed(model, images, batch_size=32):
-    """Embeddings ``(n, ...)``, float32, of uint8 or float RGB images ``(n, side, side, 3)`` in [0, 255]."""
+    """Embeddings ``(n, ...)``, float32, of uint8 or float RGB images ``(n, side, side, 3)`` in [0, 255].
+
+    Raises:
+        ValueError: images of another shape.
+    """
     backbone, neck, _ = parts(model)
+    expected = backbone.input_shape[1:]
+    if len(images) and None not in expected and np.shape(images[0]) != expected:
+        shape = ", ".join(map(str, expected))
+        raise ValueError(f"Expected images (n, {shape}). Received: {(len(images), *np.shape(images[0]))}")
     batch_size = batch_for(backbone.input_shape[1:3], batch_size)
     out = np.empty((len(images), *neck.output_shape[1:]), np.float32)
     for start in range(0, len(images), batch_size):

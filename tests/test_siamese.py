@@ -45,6 +45,11 @@ def test_training_by_index_pairs_equals_training_by_two_inputs(tiny_recipe, imag
     assert max(np.abs(a - b).max() for a, b in zip(after, before, strict=True)) > 0.05  # it did train
 
 
+def test_refuses_images_of_another_shape(tiny_recipe, images):
+    with pytest.raises(ValueError, match=r"Expected images \(n, 16, 16, 3\)\. Received: \(16, 16, 3\)"):
+        siamese.embed(tiny_recipe().model, images[0])
+
+
 def test_embedding_in_batches_is_the_embedder(tiny_recipe, images):
     model = tiny_recipe().model
     embeddings = siamese.embed(model, images.astype(np.uint8), batch_size=4)

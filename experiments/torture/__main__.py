@@ -111,7 +111,7 @@ def page(rows):
             if line["cases"] < line["planned"]:
                 state += f" ({line['cases']} of {line['planned']} cases; the same command tries the others)"
             if line["code"] != code(attack):
-                state += f" (by the code of {line['date']}, changed since)"
+                state += f" †{line['date']}"
         cells = (f"`{attack.name}`", attack.what, state, attack.expected, attack.reference)
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     failures = [f"- `{name}`: {text}" for name, line in rows.items() for text in line["failures"][:20]]
@@ -119,6 +119,7 @@ def page(rows):
     return (
         INTRODUCTION.format(version=fsad.__version__, machine=machine())
         + f"\n{table}\n"
+        + (f"\n{CHANGED}\n" if "†" in table else "")
         + ("\n## Failures\n\n" + "\n".join(failures) + "\n" if failures else "")
         + "".join(
             f"\n## `{name}` in detail\n\n{in_full(line['counts'])}\n"
@@ -164,6 +165,7 @@ Written by `make torture` (`python -m experiments.torture`): attacks on fsad {ve
 {machine}, and what became of them. Each row was tried by that command; counts are of what it tried. `make torture
 ARGS=--quick` tries a few cases of each in a minute, in continuous integration, too.
 """
+CHANGED = "† By the code of that day; something in fsad or in the attack has changed since."
 UNKNOWABLE = """## What cannot be known
 
 - A BMP, a WebP, and a TIFF without compression or with LZW, carry no checksum: a changed byte is another image, and
