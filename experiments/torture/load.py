@@ -60,7 +60,9 @@ def _many(workshop, case):
 def _training(workshop, case):
     count = int(case.split()[0])
     with workshop.folder() as folder:
-        workshop.must(_drawn, folder / "good", count)
+        drawn = workshop.run(_drawn, folder / "good", count, seconds=900)
+        if drawn.status != 0:
+            raise RuntimeError(f"Expected {count} images to be drawn. Received: {drawn.status}\n{drawn.text}")
         status, peak, text = _measured(
             _command("fit", f"--good={folder / 'good'}", f"--out={folder / 'detector'}"), TF_CPP_MIN_LOG_LEVEL="3"
         )
