@@ -230,6 +230,8 @@ def test_nothing_there(tmp_path):
         (tmp_path / name).write_text("text")
     with pytest.raises(FileNotFoundError, match=r"Received: 2 \.pdf, 1 \.txt"):
         inputs.find(tmp_path)
+    with pytest.raises(FileNotFoundError, match="Received: no such file or folder"):
+        inputs.find(tmp_path / "incomming")
     (missing,) = inputs.find(tmp_path / "x.png")
     with pytest.raises(ImageError, match="no such file"):
         missing.read()

@@ -6,6 +6,7 @@ The layouts of a folder are in `fsad.inputs.layouts`.
 import collections
 import dataclasses
 import glob
+import os
 import re
 from pathlib import Path
 
@@ -31,10 +32,10 @@ def find(inputs, group_pattern=None):
         group_pattern: as in `load`.
 
     Returns:
-        A list of `Sample`. A named file that is missing is in it: reading it says so.
+        A list of `Sample`. A missing file that is named as an image is in it: reading it says so.
 
     Raises:
-        FileNotFoundError: a folder or glob without any image.
+        FileNotFoundError: a folder or glob without any image, or a name that is neither a file nor an image's.
         ValueError: an array of another shape or type, or a pattern that is no regular expression or fits no name.
     """
     samples = []
@@ -152,8 +153,12 @@ def _paths(item):
         samples = list(look(path).samples)
     elif glob.has_magic(str(item)) and not path.exists():
         samples = [Sample(Path(p)) for p in sorted(glob.glob(str(item), recursive=True)) if not Path(p).is_dir()]
-    else:
+    elif path.suffix.lower() in SUFFIXES or os.path.lexists(path):
         return [Sample(path)]
+    else:
+        raise FileNotFoundError(
+            f"{item}: expected an image, a folder or a quoted pattern. Received: no such file or folder"
+        )
     if not samples:
         raise FileNotFoundError(f"{item}: expected images ({', '.join(SUFFIXES)}). Received: {_others(path)}")
     return samples
