@@ -188,6 +188,8 @@ def load(folder) -> Detector:
     weights, arrays, note, graph = storage.load(folder)
 
     def build():
+        from tensorflow.errors import OpError
+
         from fsad import recipes
         from fsad.backbones import own
 
@@ -195,7 +197,7 @@ def load(folder) -> Detector:
             settings = {**own.revived(note["settings"]), "weights": "none"}
             model = recipes.RECIPES[note["recipe"]["name"]](**settings).model
             model.set_weights(weights)
-        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, OpError, TypeError, ValueError) as error:
             raise storage.DetectorError(folder, f"cannot be built ({type(error).__name__}: {error})") from error
         return model
 

@@ -4,9 +4,10 @@ import threading
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import fsad
-from fsad import storage
+from fsad import recipes, storage
 from fsad.files import sha256
 
 
@@ -162,6 +163,15 @@ def test_settings_and_weights_that_are_not_the_recipe_s_are_refused(folder):
         edit(folder, settings={**settings, **change})
         with pytest.raises(storage.DetectorError, match=message):
             _ = fsad.load(folder).model
+
+
+def test_a_network_for_which_there_is_no_memory_is_refused(folder, monkeypatch):
+    def exhausted(**settings):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    monkeypatch.setitem(recipes.RECIPES, "patches", exhausted)
+    with pytest.raises(storage.DetectorError, match="cannot be built"):
+        _ = fsad.load(folder).model
 
 
 @pytest.mark.parametrize("name", storage.FILES)

@@ -146,6 +146,10 @@ def _check_cleared(workshop, name, folder):
     for target in ("a.csv", "report.html", "m.onnx", "m.tflite", "m.xml"):
         if (folder / target).exists():
             workshop.must(_write_again, folder / target)
+    if name == "export openvino":
+        workshop.must(_write_again, folder / "m.bin")
+    if name == "export saved_model":
+        workshop.must(_write_folder_again, folder / "model")
     left = [
         path.name for path in folder.iterdir() if path.name.startswith(".") and path.name.endswith((".part", "-old"))
     ]
@@ -160,7 +164,17 @@ def _write_again(path):
         file.write(b"again")
 
 
-_EXPECTED = "the state before or the one after, whole, in the place of the former; the next run clears what was left"
+def _write_folder_again(path):
+    from fsad.files import atomic_folder
+
+    with atomic_folder(path, "a SavedModel", "saved_model.pb") as part:
+        (part / "saved_model.pb").write_bytes(b"again")
+
+
+_EXPECTED = (
+    "the state before or the one after, whole, in the place of the former; the next run clears what was left. Of "
+    "OpenVINO's two files, which no system call replaces at once, none rather than two that do not belong together"
+)
 _REFERENCE = "SQLite's crash tests: after any interruption a transaction has happened or has not"
 ATTACKS = (
     Attack(
