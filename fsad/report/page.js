@@ -363,7 +363,6 @@ function drift() {
   const {sentences, names, mean, deviation, series} = data.drift;
   for (const text of sentences) $("drift-said").append(make("p", {className: "warn", textContent: text}));
   if (!sentences.length) $("drift-said").append(make("p", {className: "soft", textContent: "Light, sharpness, colour and scores are like those of the good images of the fit."}));
-  $("drift-count").textContent = sentences.length ? ": changed" : ": no change noticed";
   names.forEach((name, k) => {
     const values = series.map(row => row[k]), band = [mean[k] - 2 * deviation[k], mean[k] + 2 * deviation[k]];
     const low = Math.min(band[0], ...values), high = Math.max(band[1], ...values), w = 300, h = 70;
@@ -374,6 +373,7 @@ function drift() {
     $("drift-plots").append(make("figure", {}, make("figcaption", {textContent: name}), svg));
   });
 }
+$("drift-count").textContent = data.drift.sentences.length ? ": changed" : ": no change noticed";
 $("drift").addEventListener("toggle", () => { if (!$("drift-plots").children.length) drift(); });
 if (data.drift.sentences.length) $("drift").open = true;
 
