@@ -88,10 +88,10 @@ class Scorer:
         first = tuple(self._known().methods)  # as saved: by an earlier version, without those that came later
         return (*first, *(name for name in methods.GENERAL if name not in first))
 
-    def compare(self, batch) -> "Comparison":
+    def compare(self, batch, references=None) -> "Comparison":
         """Images ``(B, height, width, 3)`` in [0, 255], any dtype -> their comparison with the references, as tensors.
 
-        This is the graph that `fsad.export` writes down.
+        This is the graph that `fsad.export` writes down. ``references``, embedded, stand in for the detector's own.
         """
         import tensorflow as tf
 
@@ -101,7 +101,8 @@ class Scorer:
         with tf.init_scope():  # a model that is built now is no part of a function that is being traced
             model = fitted.model
         embeddings = siamese.embedded(model, tf.cast(batch, tf.float32))
-        return scoring.compare(model, embeddings, tf.constant(fitted.references), fitted.reduction)
+        references = tf.constant(fitted.references) if references is None else references
+        return scoring.compare(model, embeddings, references, fitted.reduction)
 
     @property
     def scorer(self):
@@ -125,16 +126,17 @@ class Scorer:
             self._scorer = ("onnx", onnx) if onnx else ("tensorflow", self.traced())
         return self._scorer
 
-    def traced(self):
-        """`scorer` as a function of TensorFlow, which exports write down."""
+    def traced(self, references_given=False):
+        """`scorer` as a function of TensorFlow, which exports write down; its arguments as in
+        `fsad.export.graph.signature`."""
         import tensorflow as tf
 
-        def scorer(images):
-            return {k: v for k, v in self.compare(images)._asdict().items() if v is not None}
+        from fsad.export import graph
 
-        return tf.function(
-            scorer, input_signature=[tf.TensorSpec((None, *self.size, 3), tf.uint8, "images")], autograph=False
-        )
+        def scorer(images, *references):
+            return {k: v for k, v in self.compare(images, *references)._asdict().items() if v is not None}
+
+        return tf.function(scorer, input_signature=graph.signature(self, references_given), autograph=False)
 
     def with_runtime(self, runtime: "str | runtimes.Choice" = "auto", given=None) -> Self:
         """The same detector, scoring by another runtime; this one stays as it is.

@@ -12,6 +12,7 @@ from fsad import siamese
 from fsad.layers import REDUCTIONS, EuclideanDistance
 
 embed = siamese.embed  # what a comparison starts from
+BATCH = 8  # images at a time: more takes more memory and no less time
 MAX_PAIRS = 4096  # that are compared at a time, which bounds the memory
 PROJECTED = 32  # dimensions of a random projection, in which patches are thinned
 MAX_ENTRIES = 2**24  # of the matrix of dissimilarities that `score` holds at a time: 64 MB
@@ -51,11 +52,12 @@ def embed_references(recipe, images, embeddings=None):
         images: uint8 RGB ``(r, side, side, 3)``.
         embeddings: theirs from `embed`, if they are known: the first view is not computed again.
     """
-    views = [embed(recipe.model, images) if embeddings is None else embeddings]
-    views += [embed(recipe.model, view(images)) for view in recipe.views[1:]]
-    stacked = np.stack(views, 1).reshape(-1, *views[0].shape[1:])
     window = getattr(siamese.distance_layer(recipe.model)[0], "window", 1)
-    return np.ascontiguousarray(stacked[:, ::window, ::window]) if window > 1 else stacked
+    views = [embed(recipe.model, images) if embeddings is None else embeddings]
+    views += [embed(recipe.model, view(images), BATCH) for view in recipe.views[1:]]
+    if window > 1:
+        views = [view[:, ::window, ::window] for view in views]
+    return np.stack(views, 1).reshape(-1, *views[0].shape[1:])
 
 
 def thinned(references, most):

@@ -57,7 +57,8 @@ def read(samples, size, warnings, progress):
     """Records, images ``(n, height, width, 3)`` and signatures of every sample that can be read."""
     roles = [role for role in ROLES for _ in samples[role]]
     readings = inputs.read_ahead([s for role in ROLES for s in samples[role]], size, signatures=True)
-    records, arrays, signatures, unreadable = [], [], [], []
+    records, signatures, unreadable = [], [], []
+    images = np.empty((len(roles), *size, 3), np.uint8)  # in place, not stacked: they may fill half of the memory
     bar = tqdm(readings, desc="reading", total=len(roles), unit="image", disable=not progress, leave=False)
     for role, reading in zip(roles, bar, strict=True):
         name, path = reading.sample.name, reading.sample.path
@@ -65,15 +66,15 @@ def read(samples, size, warnings, progress):
             unreadable.append(f"{name}: {reading.error}")
             continue
         digest = None if path is None else sha256(path)
+        images[len(records)] = reading.resized
         records.append({"name": name, "role": role, "sha256": digest, "part": reading.sample.part})
-        arrays.append(reading.resized)
         signatures.append(reading.signature)
     if unreadable:
         more = "; ..." if len(unreadable) > 5 else ""
         warnings.append(f"{len(unreadable)} files were left out. " + "; ".join(unreadable[:5]) + more)
     if not records:
         raise ValueError(f"Expected readable images. Received: none. {'; '.join(unreadable[:5])}")
-    return records, np.stack(arrays), np.stack(signatures)
+    return records, images[: len(records)], np.stack(signatures)
 
 
 def group(recipe, options, records, images, signatures, is_good, warnings):

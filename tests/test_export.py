@@ -146,10 +146,16 @@ def test_refuses_unknown_formats_and_says_what_is_missing(fitted, tmp_path, monk
 
 
 def test_a_graph_that_cannot_be_made_costs_nothing_but_itself(fitted, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("fsad.export.onnx.converted", lambda function: 1 / 0)
+    monkeypatch.setattr("fsad.export.onnx.converted", lambda *given: 1 / 0)
     folder = fitted.save(tmp_path / "detector")
     assert sorted(p.name for p in folder.iterdir()) == ["detector.json", "references.npz", "weights.npz"]
     assert "scoring needs TensorFlow (ZeroDivisionError" in caplog.text
+
+
+def test_a_graph_has_references_and_weights_once(fitted, tmp_path):
+    graph = (fitted.save(tmp_path / "detector") / "scorer.onnx").stat().st_size
+    once = fitted.fitted.references.nbytes + sum(weight.nbytes for weight in fitted.model.get_weights())
+    assert once < graph < 1.1 * once + 100_000
 
 
 def test_the_order_and_names_of_a_graph_are_its_own():

@@ -1,7 +1,6 @@
 """Many images, many training images, many processes: memory stays, results stay the same."""
 
 import os
-import shutil
 import subprocess
 import sys
 
@@ -76,7 +75,10 @@ def _drawn(folder, count):
     from fsad import synthetic
 
     synthetic.write(folder.parent / "drawn", "metal", good=count, defective=1)
-    shutil.copytree(folder.parent / "drawn" / "train" / "good", folder)
+    folder.mkdir()
+    for part in ("train", "test"):
+        for path in (folder.parent / "drawn" / part / "good").iterdir():
+            os.link(path, folder / f"{part}_{path.name}")
 
 
 def _beside(workshop, case):

@@ -3,17 +3,25 @@
 import tensorflow as tf
 
 
-def score(detector, shift=0.0):
+def signature(detector, references_given=False):
+    """What a function takes: ``images`` and, so that a writer need not copy them, the embedded ``references``."""
+    images = _images(detector, "images")
+    if not references_given:
+        return [images]
+    return [images, tf.TensorSpec(detector.fitted.references.shape, tf.float32, name="references")]
+
+
+def score(detector, shift=0.0, references_given=False):
     """``images`` uint8 ``(n, h, w, 3)`` -> ``score``, ``confidence``, ``defective``, ``unsure``; of patches
     ``anomaly_map``.
 
-    ``shift`` is taken off the score first.
+    ``shift`` is taken off the score first. With ``references_given`` as in `signature`.
     """
     threshold = detector.threshold
     low, high = threshold.unsure or (threshold.value, threshold.value)
 
-    def score(images):
-        comparison = detector.compare(images)
+    def score(images, *references):
+        comparison = detector.compare(images, *references)
         score = comparison.score - shift
         out = {
             "score": score,
@@ -23,7 +31,7 @@ def score(detector, shift=0.0):
         }
         return out if comparison.anomaly_map is None else {**out, "anomaly_map": comparison.anomaly_map}
 
-    return tf.function(score, input_signature=[_signature(detector, "images")], autograph=False)
+    return tf.function(score, input_signature=signature(detector, references_given), autograph=False)
 
 
 def similarity(detector):
@@ -37,7 +45,7 @@ def similarity(detector):
         return {"dissimilarity": dissimilarity, "similarity": 1 - dissimilarity}
 
     return tf.function(
-        similarity, input_signature=[_signature(detector, "anchor"), _signature(detector, "image")], autograph=False
+        similarity, input_signature=[_images(detector, "anchor"), _images(detector, "image")], autograph=False
     )
 
 
@@ -74,5 +82,5 @@ def score_encoded(detector):
     return tf.function(score_encoded, input_signature=[tf.TensorSpec((None,), tf.string, name="encoded")])
 
 
-def _signature(detector, name):
+def _images(detector, name):
     return tf.TensorSpec((None, *detector.size, 3), tf.uint8, name=name)

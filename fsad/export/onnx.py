@@ -2,7 +2,6 @@
 
 import importlib.util
 import logging
-import os
 
 import numpy as np
 
@@ -22,34 +21,66 @@ def write(detector, path):
 
     from fsad.export import graph
 
-    convert(path, graph.score(detector))
+    convert(path, graph.score(detector, references_given=True), detector.fitted.references)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda images: session.run(["score"], {"images": images})[0]
 
 
-def convert(path, function):
+def convert(path, function, references=None):
     """Writes a function as a file."""
     with atomic_file(path) as file:
-        file.write(converted(function))
+        file.write(converted(function, references))
 
 
-def converted(function):
-    """A function of TensorFlow as the bytes of a file."""
-    import tf2onnx
+def converted(function, references=None):
+    """A function of TensorFlow as the bytes of a file.
 
-    # Else it copies the graph before each of some forty passes, to go back to, which takes half of its time.
-    before = os.environ.get("TF2ONNX_CATCH_ERRORS")
-    os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
-    try:
-        model, _ = tf2onnx.convert.from_function(
-            function, input_signature=function.input_signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
+    The steps are those of ``tf2onnx.convert.from_function`` but for its copies, gigabytes where the network is large:
+    one of the graph before each of some forty passes, and one of its constants after each.
+
+    Args:
+        function: a ``tf.function``.
+        references: float32, in place of the function's second input, which the file has as a constant; the converter
+            would fold what is computed of it into further constants.
+    """
+    import tensorflow as tf
+    from onnx import numpy_helper
+    from tf2onnx import optimizer, tf_loader, tfonnx
+
+    concrete = function.get_concrete_function()
+    inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype != tf.resource]
+    outputs = [tensor.name for tensor in concrete.outputs]
+    names = dict(zip(inputs, (spec.name for spec in function.input_signature), strict=True))
+    names |= {tensor.name: name for name, tensor in concrete.structured_outputs.items()}
+    frozen = tf_loader.from_function(concrete, inputs, outputs)
+    with tf.Graph().as_default() as constant:
+        tf.import_graph_def(frozen, name="")
+        graph = tfonnx.process_tf_graph(
+            constant,
+            opset=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            tensors_to_rename=names,
+            custom_op_handlers={"Erfc": (_erfc, [])},
         )
-    finally:
-        if before is None:
-            del os.environ["TF2ONNX_CATCH_ERRORS"]
-        else:
-            os.environ["TF2ONNX_CATCH_ERRORS"] = before
+    passes = {name: _without_copy(each) for name, each in optimizer._get_optimizers().items()}
+    model = optimizer.optimize_graph(graph, catch_errors=False, optimizers=passes).make_model("fsad")
+    if references is not None:
+        model.graph.initializer.append(numpy_helper.from_array(references, model.graph.input.pop().name))
     return _in_order(model).SerializeToString(deterministic=True)
+
+
+def _without_copy(factory):
+    """A pass over the graph which does not write it into protocol buffers, whose memory stays taken, at its end."""
+
+    class Pass(factory):
+        def optimize(self, graph, iteration):
+            self.opt_iteration = iteration
+            graph = self._optimize(graph)
+            graph.delete_unused_nodes(graph.outputs)
+            return graph
+
+    return Pass
 
 
 def _in_order(model):
@@ -114,13 +145,13 @@ def graph_of(detector):
     is missing that writes or reads it, where it cannot be made, or where its scores differ, which is logged."""
     if any(importlib.util.find_spec(name) is None for name in ("tf2onnx", "onnxruntime")):
         return None
-    function = detector.traced()
-    images = export.images_of(detector)[1][:CHECKED]
+    images = export.images_of(detector)[1][:CHECKED, None]  # one at a time, which takes least memory
     try:  # converter and runtime raise what they like, and what was fitted must not be lost
-        graph = converted(function)
+        graph = converted(detector.traced(references_given=True), detector.fitted.references)
         graph_file.check(graph)
         scorer = session.of(graph)
-        expected, received = np.asarray(function(images)["score"]), scorer(images)["score"]
+        expected = np.concatenate([detector.compare(image).score for image in images])
+        received = np.concatenate([scorer(image)["score"] for image in images])
     except Exception as error:
         log.warning("No graph was saved, so that scoring needs TensorFlow (%s: %s).", type(error).__name__, error)
         return None

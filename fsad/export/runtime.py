@@ -75,7 +75,9 @@ def functions(detector, names=None):
                 if name.startswith("openvino"):
                     made[name] = _named(openvino.compiled(model, bfloat16=name.endswith("bfloat16")))
         if "onnx" in names:
-            made["onnx"] = session.of(onnx.converted(detector.traced()) if graph is None else graph)
+            if graph is None:
+                graph = onnx.converted(detector.traced(references_given=True), detector.fitted.references)
+            made["onnx"] = session.of(graph)
             if made["onnx"] is None:
                 raise ImportError("No module named 'onnxruntime'")
     except ImportError as error:

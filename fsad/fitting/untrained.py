@@ -76,11 +76,11 @@ def _changed(recipe, embeddings, references, groups):
 
 
 def _embed(model, images, progress):
-    step = batch_for(images.shape[1:3], 8)
-    batches = [images[start : start + step] for start in range(0, len(images), step)]
+    step = batch_for(images.shape[1:3], scoring.BATCH)
+    embeddings = np.empty((len(images), *siamese.parts(model).neck.output_shape[1:]), np.float32)
     with tqdm(total=len(images), desc="embedding", unit="image", disable=not progress, leave=False) as bar:
-        embeddings = []
-        for batch in batches:
-            embeddings.append(siamese.embed(model, batch))
+        for start in range(0, len(images), step):
+            batch = images[start : start + step]
+            embeddings[start : start + step] = siamese.embed(model, batch)
             bar.update(len(batch))
-    return np.concatenate(embeddings)
+    return embeddings
