@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "docs" / "site"
 PAGES = {
     "Scoring": "docs/scoring.md",
-    "On the line": "docs/line.md",
+    "Deployment": "docs/line.md",
     "Speed": "docs/speed.md",
     "Reliability": "docs/reliability.md",
     "At scale": "docs/scale.md",

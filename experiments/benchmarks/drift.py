@@ -29,7 +29,7 @@ flags.DEFINE_list("drift_sets", ["magnetic_tile", "kolektorsdd", "aws_alien", "e
 flags.DEFINE_integer("streams", 200, "drawn for each line", lower_bound=1)
 FLAGS = flags.FLAGS
 BEFORE, AFTER, LONG = 32, 64, 500  # images of a stream
-MOST = 40  # held-out good images
+MAX_IMAGES = 40  # held-out good images
 RESULTS = runner.ROOT / "results" / "benchmark_drift.json"
 
 
@@ -63,7 +63,7 @@ def measured(name):
     shots = data.shots(data.labelled(data.of(settings)), settings, np.random.default_rng(0))
     detector = fsad.Detector(group_pattern=settings["group_pattern"])
     detector.fit([str(s.path) for s in (*shots.anchors, *shots.good)], progress=False)
-    held_out = [s.path for s in shots.test if not s.label][:MOST]
+    held_out = [s.path for s in shots.test if not s.label][:MAX_IMAGES]
     images = read_images(held_out, detector.size)
     measures = {}
     for change, apply in CHANGES.items():
@@ -118,7 +118,7 @@ def main(_):
     text = (
         "# Drift: how soon it is noticed, how often falsely\n\n"
         f"Written by `python -m experiments.benchmarks.drift` on {machine()}. Detectors fitted to 16 good images; "
-        f"streams of held-out good images, at most {MOST} of them, drawn with repetition: {BEFORE} as they are, then "
+        f"streams of held-out good images, at most {MAX_IMAGES} of them, drawn with repetition: {BEFORE} as they are, then "
         f"up to {AFTER} changed ones. The lines *unchanged* are {FLAGS.streams} streams of {LONG} images without any "
         "change: each that is noticed is a false alarm. One draw of each data set.\n\n"
         f"{statistics.markdown(pd.DataFrame(lines))}\n"

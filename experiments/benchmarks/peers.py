@@ -8,7 +8,7 @@ What you will see: for each data set a line of anomalib's PatchCore with Efficie
 good images, its F1-adaptive threshold from 4 held-out good and 8 defective ones), its OpenVINO inferencer, the same in
 PyTorch without a coreset, the same network by Keras and scikit-learn alone, fsad with the same network and side, and
 fsad as it is by default; AUROC, F1 at its own threshold, time of a fit, of an image from its file to its score, images
-a second, peak memory, and start to first score. Each fit has a process of its own and they take turns, so times
+a second, peak memory, and start to first score. Each fit has a process of its own, all interleaved, so times
 compare; written to results/benchmark_peers.md. Half an hour on two cores. Interrupted, it goes on where it was.
 Expected: much the same ranking by one backbone; the default ahead of it.
 """

@@ -54,7 +54,7 @@ class Entry:
 
 
 def race(contenders, rounds, on_round=lambda: None):
-    """Lets implementations take turns.
+    """Runs implementations interleaved, the baseline first.
 
     Args:
         contenders: name -> ``("module:function", arguments)``; the function returns a `Work`.
