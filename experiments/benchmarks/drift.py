@@ -118,8 +118,8 @@ def main(_):
     text = (
         "# Drift: how soon it is noticed, how often falsely\n\n"
         f"Written by `python -m experiments.benchmarks.drift` on {machine()}. Detectors fitted to 16 good images; "
-        f"streams of held-out good images, at most {MAX_IMAGES} of them, drawn with repetition: {BEFORE} as they are, then "
-        f"up to {AFTER} changed ones. The lines *unchanged* are {FLAGS.streams} streams of {LONG} images without any "
+        f"streams of held-out good images, at most {MAX_IMAGES} of them, drawn with repetition: {BEFORE} as they are, "
+        f"then up to {AFTER} changed ones. The lines *unchanged* are {FLAGS.streams} streams of {LONG} images without any "
         "change: each that is noticed is a false alarm. One draw of each data set.\n\n"
         f"{statistics.markdown(pd.DataFrame(lines))}\n"
     )
