@@ -119,8 +119,8 @@ def main(_):
         "# Drift: how soon it is noticed, how often falsely\n\n"
         f"Written by `python -m experiments.benchmarks.drift` on {machine()}. Detectors fitted to 16 good images; "
         f"streams of held-out good images, at most {MAX_IMAGES} of them, drawn with repetition: {BEFORE} as they are, "
-        f"then up to {AFTER} changed ones. The lines *unchanged* are {FLAGS.streams} streams of {LONG} images without any "
-        "change: each that is noticed is a false alarm. One draw of each data set.\n\n"
+        f"then up to {AFTER} changed ones. The lines *unchanged* are {FLAGS.streams} streams of {LONG} images "
+        "without any change: each that is noticed is a false alarm. One draw of each data set.\n\n"
         f"{statistics.markdown(pd.DataFrame(lines))}\n"
     )
     write_text(RESULTS, {"lines": lines}, text)
