@@ -32,14 +32,14 @@ PAGES = {
     "Changes": "CHANGES.md",
 }
 CAPTIONS = {  # of figures, by how their files begin
-    "explain_metal": "`fsad explain`: image, anomaly map, overlay, nearest reference image (synthetic metal)",
+    "explain_metal": "fsad explain: image, anomaly map, overlay, nearest reference image (synthetic metal)",
     "explanations_": "Explanation methods side by side (synthetic images)",
     "livieris": "Paper L: factual and counterfactual Grad-CAM of a pair, box and crop (synthetic flowers)",
     "senarathna_figure": "Paper S: pixel saliency of one image of each defect (synthetic images)",
-    "senarathna": "Paper S: confusion matrices and ROC curves; the page beside it names the data",
+    "senarathna": "Paper S: confusion matrices and ROC curves",
     "takimoto": "Paper T: attention maps (synthetic images)",
     "benchmark": "Benchmarks",
-    "study": "Studies; the page beside it names the data",
+    "study": "Ablations",
 }
 THEME = {
     "name": "material",
@@ -95,15 +95,18 @@ def stage(folder):
 
 def gallery():
     """Every committed figure, with what it shows and the page it belongs to."""
-    lines, shown = ["# Gallery", "", "Figures that commands of this project wrote.", ""], set()
+    lines, shown = ["# Gallery", "", "Every figure was written by a command of this project.", ""], set()
     names = [path.stem for path in sorted(ROOT.glob("experiments/results/*.png"))]
+    pages = sorted((path.stem for path in ROOT.glob("experiments/results/*.md")), key=len, reverse=True)
     for start, caption in CAPTIONS.items():
         own = [name for name in names if name.startswith(start) and name not in shown]
         shown |= set(own)
         if own:
-            lines += [f"## {caption.split(':')[0].split(';')[0]}", "", f"{caption}.", ""]
+            lines += [f"## {caption}", ""]
         for name in own:
             lines += [f"![{name.replace('_', ' ')}](experiments/results/{name}.png)", ""]
+            if page := next((page for page in pages if name.startswith(page)), None):
+                lines += [f"[Data and numbers](experiments/results/{page}.md)", ""]
     return "\n".join(lines)
 
 
