@@ -14,7 +14,7 @@ def test_the_gallery_has_every_committed_figure_once():
     spec = importlib.util.spec_from_file_location("site_of_docs", ROOT / "docs" / "site.py")
     site = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(site)
-    shown = re.findall(r"\(experiments/results/(.*?)\)", site.gallery())
+    shown = re.findall(r"\(experiments/results/(.*?\.png)\)", site.gallery())
     assert sorted(shown) == sorted(path.name for path in ROOT.glob("experiments/results/*.png"))
 
 
