@@ -55,8 +55,6 @@ class Detector(Scorer):
     ):
         if recipe not in RECIPES:
             raise ValueError(f"Expected a recipe among {', '.join(RECIPES)}. Received: {recipe!r}")
-        if max_references < 1 or folds < 0:
-            raise ValueError(f"Expected max_references >= 1 and folds >= 0. Received: {max_references} and {folds}")
         self.recipe = recipe
         self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
         self.options = Options(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,20 @@ class Options:
     precision: str | None = None
     group_pattern: str | None = None
     align: bool = False
+
+    def __post_init__(self):
+        for name in ("false_alarm_rate", "miss_rate", "max_references", "folds", "seed"):
+            check_number(name, getattr(self, name))
+        if self.max_references < 1 or self.folds < 0:
+            raise ValueError(
+                f"Expected max_references >= 1 and folds >= 0. Received: {self.max_references} and {self.folds}"
+            )
+
+
+def check_number(name, value):
+    """Raises ValueError for an argument that is neither a number nor None."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
+        raise ValueError(f"Expected a number as {name}. Received: {value!r}")
 
 
 class Outcome(NamedTuple):

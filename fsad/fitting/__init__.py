@@ -24,7 +24,7 @@ from fsad import (
     thresholds,
 )
 from fsad.explain import methods
-from fsad.fitted import Fitted, Network, display_range
+from fsad.fitted import Fitted, Network, check_number, display_range
 from fsad.fitting.trained import train
 from fsad.fitting.untrained import embed
 from fsad.support import Support
@@ -102,6 +102,9 @@ def build(name, settings, good, warnings):
         raise ValueError(
             f"Expected settings of the recipe {name} among {', '.join(known)}. Received: {', '.join(sorted(unknown))}"
         )
+    for setting, value in settings.items():
+        if type(known[setting].default) in (int, float) and setting != "side":  # which may be a pair
+            check_number(setting, value)
     recipe, settings, used = _made(make, settings, [{}, *FALLBACKS.get(name, [{"weights": "none"}])])
     if used:
         title = backbones.spec_of(settings["backbone"]).title
@@ -171,7 +174,7 @@ def calibrate(recipe, settings, options, data, outcome, warnings):
         map_range=map_range,
         map_limit=map_limit,
         training=tuple(data.records),
-        images=data.images[stored],
+        images=data.images if len(stored) == len(data.images) else data.images[stored],  # no copy of what may be large
         signatures=data.signatures,
         warnings=tuple(warnings),
         settings=settings,

@@ -15,17 +15,27 @@ def embed(recipe, options, data, rng, warnings, progress):
     """The `fsad.fitted.Outcome` of a recipe that is not trained."""
     chosen = _references(data, options.max_references, rng)
     recipe.adapt(recipe.model, data.images[chosen])
-    embeddings = _embed(recipe.model, data.images, progress)
-    references = scoring.embed_references(recipe, data.images[chosen], embeddings[chosen])
-    warnings += _changed(recipe, embeddings[chosen], references, data.groups[chosen])
+    embeddings = siamese.embed(recipe.model, data.images[chosen], scoring.BATCH)
+    references = scoring.embed_references(recipe, data.images[chosen], embeddings)
+    warnings += _changed(recipe, embeddings, references, data.groups[chosen])
     layer, _ = siamese.distance_layer(recipe.model)
     places = np.tile(layer.centres(references.shape[1:3]), (len(references), 1, 1))
     reference_groups = np.repeat(data.groups[chosen], len(recipe.views))
     few, rows = scoring.thinned(references, recipe.max_patches)
-    if rows is None:
-        maps = scoring.leave_out(recipe.model, embeddings, data.groups, references, reference_groups)
-    else:
-        maps = _leave_out(recipe, embeddings, data.groups, references, reference_groups, progress)
+    maps = np.full((len(data.images), *layer.usual_map.shape), np.nan, np.float32)
+    step = batch_for(data.images.shape[1:3], scoring.BATCH)
+    with tqdm(total=len(maps), desc="holding out", unit="image", disable=not progress, leave=False) as bar:
+        for own, others, groups in _comparisons(recipe, data.groups, references, reference_groups, rows is not None):
+            for start in range(0, len(own), step):
+                batch = own[start : start + step]
+                # Embedded as they are needed, but for those that are references: all would fill the memory.
+                some = np.empty((len(batch), *embeddings.shape[1:]), np.float32)
+                known = np.isin(batch, chosen)
+                some[known] = embeddings[np.searchsorted(chosen, batch[known])]
+                some[~known] = siamese.embed(recipe.model, data.images[batch[~known]])
+                maps[batch] = scoring.leave_out(recipe.model, some, data.groups[batch], others, groups)
+                bar.update(len(batch))
+    if rows is not None:
         references, places = few, np.take_along_axis(places, rows[:, :, None], axis=1)
     known = np.isfinite(maps).all((1, 2, 3))
     good, defective = known & data.good, known & ~data.good
@@ -34,22 +44,21 @@ def embed(recipe, options, data, rng, warnings, progress):
     return Outcome(references, chosen, scores, np.asarray(layer.anomaly_map(maps)), places)
 
 
-def _leave_out(recipe, embeddings, groups, references, reference_groups, progress):
-    """`fsad.scoring.leave_out` where references are thinned, by folds of groups: without a fold the others are thinned
+def _comparisons(recipe, groups, references, reference_groups, thinning):
+    """Yields rows of images, the references to compare them with, and the groups of those.
+
+    Where references are thinned, images are held out by folds of groups, and without a fold the others are thinned
     anew. Had all been thinned together, what a reference covers for the others would be missing where it is left out.
     """
-    owners, maps = np.unique(reference_groups), None
-    folds = [owners[k::FOLDS] for k in range(min(FOLDS, len(owners)))]
-    every = [*folds, np.setdiff1d(groups, owners)]
-    for fold in tqdm(every, desc="holding out", unit="fold", disable=not progress, leave=False):
-        own, others = np.isin(groups, fold), references[~np.isin(reference_groups, fold)]
-        if not own.any():
-            continue
-        few = scoring.thinned(others, recipe.max_patches)[0] if len(others) else others
-        some = scoring.leave_out(recipe.model, embeddings[own], np.zeros(own.sum()), few, np.ones(len(few)))
-        maps = np.empty((len(embeddings), *some.shape[1:]), np.float32) if maps is None else maps
-        maps[own] = some
-    return maps
+    if not thinning:
+        yield np.arange(len(groups)), references, reference_groups
+        return
+    owners = np.unique(reference_groups)
+    for fold in [*(owners[k::FOLDS] for k in range(FOLDS)), np.setdiff1d(groups, owners)]:
+        own, others = np.flatnonzero(np.isin(groups, fold)), references[~np.isin(reference_groups, fold)]
+        if len(own):
+            few = scoring.thinned(others, recipe.max_patches)[0] if len(others) else others
+            yield own, few, np.full(len(few), -1)  # of no image's group
 
 
 def _references(data, most, rng):
@@ -73,14 +82,3 @@ def _changed(recipe, embeddings, references, groups):
         f"The first and the last of the good images, in the order given, differ (p = {p:.3f}): light or camera may "
         "have changed while they were taken. Give good images of every state, or expect those of one state to alarm."
     ]
-
-
-def _embed(model, images, progress):
-    step = batch_for(images.shape[1:3], scoring.BATCH)
-    embeddings = np.empty((len(images), *siamese.parts(model).neck.output_shape[1:]), np.float32)
-    with tqdm(total=len(images), desc="embedding", unit="image", disable=not progress, leave=False) as bar:
-        for start in range(0, len(images), step):
-            batch = images[start : start + step]
-            embeddings[start : start + step] = siamese.embed(model, batch)
-            bar.update(len(batch))
-    return embeddings
