@@ -44,9 +44,9 @@ def test_settings_out_of_range_are_refused():
     images = np.zeros((2, 20, 20, 3), np.uint8)
     with pytest.raises(ValueError, match="sides of at least 32"):
         fsad.Detector(side=8).fit(images, progress=False)
-    with pytest.raises(ValueError, match="Expected a number as max_references. Received: '3'"):
+    with pytest.raises(ValueError, match=r"Expected a number as max_references. Received: '3'"):
         fsad.Detector(max_references="3")
-    with pytest.raises(ValueError, match="Expected a number as epochs. Received: '20'"):
+    with pytest.raises(ValueError, match=r"Expected a number as epochs. Received: '20'"):
         fsad.Detector("senarathna", epochs="20").fit(images[:1], images[1:], progress=False)
     with pytest.raises(ValueError, match=r"miss rate. Received: none"):
         fsad.Detector(miss_rate=0.1, backbone="filter_bank").fit(images, progress=False)
