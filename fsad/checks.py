@@ -23,7 +23,8 @@ class FolderReport:
     """``counts`` by kind; ``sizes``: (width, height) and how many; ``unreadable``: (name, reason); ``skipped``:
     (name, reason) of other files; ``same``: groups of names that show one image or part;
     ``across_labels``, ``across_sides``: those of them that lie in good and defective, in train and test;
-    ``suspicious``: (name, sentence); ``colours``: (what, AUROC) that six colour numbers tell apart
+    ``masks``: how many defective images have one, None without a layout; ``suspicious``: (name, sentence);
+    ``colours``: (what, AUROC) that six colour numbers tell apart
     (`fsad.colours.confounds`); ``notes``: sentences."""
 
     folder: str
@@ -35,6 +36,7 @@ class FolderReport:
     same: tuple
     across_labels: tuple
     across_sides: tuple
+    masks: int | None
     suspicious: tuple
     colours: tuple
     notes: tuple
@@ -52,6 +54,8 @@ class FolderReport:
         others = [kind for kind in self.counts if kind not in ("good", "unlabelled")]
         if "good" in self.counts and others:
             lines.append(f"Taken as defective: {', '.join(others)}")
+            count = sum(self.counts[kind] for kind in others)
+            lines.append(f"Masks: of {self.masks or 'none'} of {count} defective images")
         lines += _block("unreadable", [f"{name}: {reason}" for name, reason in self.unreadable])
         lines += _block("other files skipped", [f"{name}: {reason}" for name, reason in self.skipped])
         lines += _block(
@@ -87,6 +91,8 @@ def _block(title, lines):
 
 def _colour_line(what, area):
     line = f"Mean and deviation of R, G and B alone tell {what} at AUROC {area:.2f}"
+    if area < 0.5:
+        return f"Mean and deviation of R, G and B alone tell {what} no better than chance (AUROC {area:.2f})"
     if area < TELLING:
         return line
     return f"{line}: check that both were photographed alike, or expect any score to measure the light too"
@@ -161,6 +167,7 @@ def check(folder, progress=True, group_pattern=None):
         same=names(same),
         across_labels=names(across_labels),
         across_sides=names(across_sides),
+        masks=sum(s.mask is not None for s in readable if s.label) if dataset.layout else None,
         suspicious=tuple(suspicious),
         colours=tuple((what, area) for what, area in areas.items() if area is not None),
         notes=tuple(notes),

@@ -2,6 +2,7 @@
 sound."""
 
 import argparse
+import difflib
 import importlib
 import logging
 import os
@@ -35,7 +36,9 @@ def main(argv=None):
     """Runs the command. Exit status: 0; 1 if some images could not be scored; 2 if nothing could be done."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = _parser().parse_args(argv or ["--help"])
+        parser = _parser()
+        parser.check_flags(argv)
+        options = parser.parse_args(argv or ["--help"])
     except SystemExit as stop:
         return stop.code if argv else 2
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -72,6 +75,17 @@ class _Parser(argparse_flags.ArgumentParser):
         super().__init__(**options, **kwargs)
         self.add_argument("-h", "--help", action="help", help="show this help and exit")
 
+    def check_flags(self, argv):
+        """Names a mistyped flag of a verb, before one that is missing because of it."""
+        verb = self.verbs.get(argv[0]) if argv else None
+        known = [flag for action in verb._actions for flag in action.option_strings] if verb else []
+        for name in (given.partition("=")[0] for given in argv[1:] if verb):
+            if name == "--":
+                break
+            if name.startswith("--") and name not in known:
+                near = difflib.get_close_matches(name, known, 1, 0.7)
+                verb.error(f"unrecognized arguments: {name}" + (f"; did you mean {near[0]}?" if near else ""))
+
     def error(self, message):
         print(f"{self.prog}: {message}\nRun '{self.prog} --help' for usage.", file=sys.stderr)
         raise SystemExit(2)
@@ -88,6 +102,7 @@ def _parser():
     parser = _Parser(prog="fsad", description=SUMMARY, epilog="Run 'fsad VERB --help' for the flags of a verb.")
     parser.add_argument("--version", action="version", version=fsad.__version__, help="show the version and exit")
     verbs = parser.add_subparsers(dest="verb", title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+    parser.verbs = verbs.choices
     for name in VERBS:
         module = importlib.import_module(f"fsad.commands.{name}")
         text = module.__doc__.strip().replace("%", "%%")

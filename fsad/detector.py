@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import sys
 from pathlib import Path
 
 import fsad
@@ -53,8 +54,9 @@ class Detector(Scorer):
         align: bool = False,
         **settings,
     ):
-        if recipe not in RECIPES:
-            raise ValueError(f"Expected a recipe among {', '.join(RECIPES)}. Received: {recipe!r}")
+        known = getattr(sys.modules.get("fsad.recipes"), "RECIPES", RECIPES)  # a user may have added one
+        if recipe not in known:
+            raise ValueError(f"Expected a recipe among {', '.join(known)}. Received: {recipe!r}")
         self.recipe = recipe
         self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in settings.items()}
         self.options = Options(
@@ -68,6 +70,8 @@ class Detector(Scorer):
         backbone = self.settings.get("backbone")
         backbone = backbone.name if is_model(backbone) else backbone
         backbone = backbone["keras_model"] if isinstance(backbone, dict) else backbone
+        if backbone is None and self.fitted:
+            backbone = self.fitted.settings.get("backbone")
         shown = [repr(self.recipe)] + ([f"backbone={backbone!r}"] if backbone else [])
         if self.fitted is None:
             return f"Detector({', '.join(shown)}, not fitted)"

@@ -55,6 +55,7 @@ class Distance(keras.layers.Layer):
 
 
 def two_embeddings(inputs):
+    """The two embeddings that a `Distance` is called with; raises ValueError unless they are two of one shape."""
     if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
         raise ValueError(f"Expected a list of two embeddings. Received: {inputs!r}")
     first, second = inputs

@@ -3,6 +3,8 @@
 Labels are 1 for anomalous and 0 for normal; a higher score is more anomalous.
 """
 
+import warnings
+
 import cv2
 import numpy as np
 
@@ -146,5 +148,6 @@ def interval(statistic, draws, rng, level=0.95, resamples=1000):
         total = np.where(finite, values, 0).sum(0)
         means.append(np.where(finite.any(0), total / np.maximum(finite.sum(0), 1), np.nan))
     tail = 100 * (1 - level) / 2
-    with np.errstate(invalid="ignore"):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)  # NaN is the answer where a metric is not defined
         return np.nanpercentile(np.asarray(means), [tail, 100 - tail], axis=0).T

@@ -83,7 +83,9 @@ def build(backbone, neck, distance):
             raise ValueError(f"Expected a part named {name!r}. Received: {part.name!r}")
     shape = backbone.input_shape[1:]
     anchor, image = keras.Input(shape, name="anchor"), keras.Input(shape, name="image")
-    return keras.Model([anchor, image], distance([neck(backbone(anchor)), neck(backbone(image))]), name="siamese")
+    model = keras.Model([anchor, image], distance([neck(backbone(anchor)), neck(backbone(image))]), name="siamese")
+    distance_layer(model)  # what cannot be scored is better known before it is trained
+    return model
 
 
 def parts(model):
@@ -98,7 +100,10 @@ def distance_layer(model):
     """The `fsad.layers.Distance` of a two-input model, and the layers that turn it into a dissimilarity, a list."""
     layer, *units = [part for part in parts(model).distance.layers if not isinstance(part, layers.InputLayer)]
     if not isinstance(layer, Distance):
-        raise ValueError(f"Expected a distance of fsad.layers in the part distance. Received: {type(layer).__name__}")
+        kind = type(layer).__name__
+        raise ValueError(
+            f"Expected the part distance to begin with a subclass of fsad.layers.Distance. Received: {kind}"
+        )
     return layer, units
 
 

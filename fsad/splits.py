@@ -90,15 +90,18 @@ def sample_shots(
                 chosen.append(sample)
                 queues.append(queue)
         if len(chosen) < count:
-            raise ValueError(f"{dataset.folder}: expected {count} distinct {what}. Received: {len(chosen)}")
+            hint = ""
+            if separate and "good" in what and any(not s.label and s.split == "test" for s in dataset.samples):
+                hint = "; those of the test folder are taken too if pooled"
+            raise ValueError(f"{dataset.folder}: expected {count} distinct {what}. Received: {len(chosen)}{hint}")
         return tuple(chosen)
 
+    separate = dataset.layout == "MVTec AD" and not pooled
     by_type = [[s for s in order if s.kind == t] for t in rng.permutation(types) if t != hold_out]
     defective = take(by_type, defective, "defective parts")
-    separate = dataset.layout == "MVTec AD" and not pooled
     normal = [[s for s in order if not s.label and not (separate and s.split == "test")]]
     anchors = take(normal, anchors, "good parts as anchors")
-    good = take(normal, good, "further good parts")
+    good = take(normal, good, f"good parts beside {len(anchors)} anchors")
     used |= support_groups
     remaining = [s for s in order if s.group not in used and not (separate and s.split == "train")]
     test = [[s for s in remaining if bool(s.label) == value] for value in (False, True)]

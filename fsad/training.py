@@ -67,6 +67,8 @@ def fit(recipe, images, labels, rng, groups=None, pairs=None, validation=None, c
             f"Expected images (n, {recipe.side}, {recipe.side}, 3) and a label of each. "
             f"Received: {tuple(images.shape)} and {len(labels)} labels"
         )
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(f"Expected labels that are numbers: 0 is good, 1 defective. Received: {labels[0]!r}")
     groups = np.arange(len(labels)) if groups is None else groups
     index, pair_labels = recipe.pairing(labels, groups, rng) if pairs is None else pairs
     if recipe.augment is not None and given_features:

@@ -33,7 +33,7 @@ def test_each_verb_explains_itself(verb, capsys):
         ("paint", "invalid choice: 'paint'"),
         ("score detector", "the following arguments are required: PATH"),
         ("fit --good=x", "the following arguments are required: --out"),
-        ("fit --good=x --out=y --colour=red", "unrecognized arguments: --colour=red"),
+        ("fit --good=x --out=y --colour=red", "unrecognized arguments: --colour\n"),
         ("fit --good=x --out=y --side=big", "argument --side: invalid side value: 'big'"),
         ("export d --out=x --format=pickle", "invalid choice: 'pickle' (choose from"),
         ("check", "the following arguments are required: FOLDER"),
@@ -43,6 +43,11 @@ def test_wrong_calls_are_answered_with_what_is_right(call, message, capsys):
     assert cli.main(call.split()) == 2
     err = capsys.readouterr().err
     assert message in err and "--help' for usage." in err
+
+
+def test_a_mistyped_flag_is_named_before_what_is_missing(capsys):
+    assert cli.main(["fit", "--goood=a", "--out=b"]) == 2
+    assert capsys.readouterr().err.startswith("fsad fit: unrecognized arguments: --goood; did you mean --good?\n")
 
 
 def test_a_flag_under_its_old_name_is_understood():

@@ -93,6 +93,23 @@ def test_a_backbone_of_your_own(parts, tmp_path):
     assert np.allclose(loaded.traced()(some)["score"], loaded.scorer(some)["score"], atol=1e-3)
 
 
+def test_a_recipe_and_a_backbone_of_one_size_of_your_own(parts, tmp_path, monkeypatch):
+    from fsad import recipes
+
+    image = keras.Input((96, 64, 3))
+    x = keras.layers.Conv2D(6, 3, strides=8, padding="same", activation="relu")(keras.layers.Rescaling(1 / 255)(image))
+    backbone = keras.Model(image, x, name="small")
+
+    def mine(backbone, weights="imagenet"):
+        return recipes.patches.build(backbone, weights, smoothing=0)
+
+    monkeypatch.setitem(recipes.RECIPES, "mine", mine)
+    detector = fsad.Detector("mine", backbone=backbone).fit(parts / "train/good", progress=False)
+    assert detector.size == (96, 64)
+    loaded = fsad.load(detector.save(tmp_path / "detector"))
+    assert np.allclose(loaded.score(parts / "test/hole"), detector.score(parts / "test/hole"), atol=1e-3)
+
+
 @pytest.mark.slow
 def test_a_recipe_that_trains_holds_images_out_for_its_threshold(parts, tiny_recipe, monkeypatch):
     monkeypatch.setitem(recipes.RECIPES, "tiny", lambda: tiny_recipe(epochs=2))

@@ -40,6 +40,12 @@ def test_without_any_weights_the_filter_bank_is_used_and_said(parts, offline):
     assert recipe.weights == "random" and settings["weights"] == "none" and warnings == [fitting.NO_WEIGHTS["trained"]]
 
 
+def test_a_backbone_that_was_asked_for_is_not_replaced(parts, offline):
+    for asked in ({"backbone": "mobilenet"}, {"layers": ["conv_pw_5_relu"]}):
+        with pytest.raises(WeightsError, match="MobileNet"):
+            fsad.Detector(side=96, **asked).fit(parts / "train" / "good", progress=False)
+
+
 def test_settings_out_of_range_are_refused():
     images = np.zeros((2, 20, 20, 3), np.uint8)
     with pytest.raises(ValueError, match="sides of at least 32"):

@@ -19,6 +19,17 @@ def test_every_method_of_a_network_of_vectors_on_one_interface(tiny_recipe, rng)
         np.testing.assert_allclose(alone[0], maps[1], rtol=0.01, atol=0.01 * abs(maps[1]).max(), err_msg=method)
 
 
+def test_a_method_of_your_own_has_the_same_interface(tiny_recipe, rng):
+    comparer = Comparer(tiny_recipe().model)
+    images = rng.integers(0, 256, (2, 16, 16, 3), np.uint8)
+
+    def brightness(comparer, images, references, target, channel=0):
+        return images[..., channel]
+
+    maps = methods.explain(comparer, images, comparer.references(images), method=brightness, channel=1)
+    assert maps.dtype == np.float32 and np.array_equal(maps, images[..., 1])
+
+
 def test_patches_have_their_distances_and_all_that_needs_no_vectors(rng):
     recipe = recipes.patches.build("filter_bank", side=64)
     comparer = Comparer(recipe.model, views=recipe.views)

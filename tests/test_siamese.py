@@ -117,5 +117,5 @@ def test_wrong_parts_are_refused(tiny_recipe):
         siamese.distance_head(5, "manhattan")
     first, second = keras.Input((6,)), keras.Input((6,))
     other = keras.Model([first, second], keras.layers.Subtract()([first, second]), name="distance")
-    with pytest.raises(ValueError, match=r"Expected a distance of fsad.layers.*Received: Subtract"):
-        siamese.distance_layer(siamese.build(backbone, neck, other))
+    with pytest.raises(ValueError, match=r"a subclass of fsad.layers.Distance. Received: Subtract"):
+        siamese.build(backbone, neck, other)

@@ -104,6 +104,8 @@ def test_shapes_and_labels_that_do_not_fit_are_refused(tiny_recipe, rng):
     images, labels = shots(rng, 2)
     with pytest.raises(ValueError, match=r"Expected images \(n, 16, 16, 3\).*Received: \(6, 16, 15, 3\)"):
         training.fit(tiny_recipe(), images[:, :, :15], labels, rng)
+    with pytest.raises(ValueError, match=r"numbers: 0 is good, 1 defective. Received: .*good"):
+        training.fit(tiny_recipe(), images, ["good"] * 6, rng)
     with pytest.raises(ValueError, match=r"a label of each. .* and 5 labels"):
         training.fit(tiny_recipe(), images, labels[:5], rng)
     features = np.zeros((6, 14, 14, 4), np.float32)  # are for a frozen backbone

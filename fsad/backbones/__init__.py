@@ -4,6 +4,7 @@ Everything known of a backbone stands in its `Spec`. A backbone is the name of o
 network of ``keras.applications``, or a Keras model of your own (`build` has the contract).
 """
 
+import difflib
 import math
 from pathlib import Path
 
@@ -183,7 +184,9 @@ def _layer(model, name, title):
         errors = [abs(math.log(model.input_shape[1] / part.output.shape[1] / name)) for part in maps]
         return [part for part, error in zip(maps, errors, strict=True) if error == min(errors)][-1]
     if name not in names:
-        raise ValueError(f"Expected a layer of {title}: {', '.join(names)}. Received: {name!r}")
+        near = difflib.get_close_matches(str(name), names, 5, 0.5)
+        which = f"perhaps {', '.join(near)}" if near else ", ".join(names)
+        raise ValueError(f"Expected a layer of {title}: {which}. Received: {name!r}")
     return model.get_layer(name)
 
 

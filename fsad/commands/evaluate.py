@@ -39,6 +39,8 @@ def run(options):
     print("\nAUROC by type: " + ", ".join(f"{kind} {value:.3f}" for kind, value in result["auroc_by_kind"].items()))
     if result["pixel_auroc"] is not None:
         print(f"Pixel AUROC of the anomaly maps: {result['pixel_auroc']:.3f}")
+    else:
+        print("Pixel AUROC of the anomaly maps: not defined, for no defective image has a mask")
     reasons = {}
     for name, reason in result["left_out"]:
         reasons.setdefault(reason, []).append(name)

@@ -34,7 +34,7 @@ def explain(comparer, images, references, target="different", method="saliency",
         images: uint8 RGB ``(n, H, W, 3)`` of its size.
         references: `fsad.explain.comparer.References`: what they are compared with.
         target: as in `fsad.explain.comparer`: ``"different"``, ``"same"``, or a function.
-        method: one of `NAMES`.
+        method: one of `NAMES`, or a function ``(comparer, images, references, target, **options)`` of your own.
         options: of the method's own function.
 
     Returns:
@@ -44,6 +44,8 @@ def explain(comparer, images, references, target="different", method="saliency",
     Raises:
         ValueError: no such method, one that this network does not have, or an option that it does not know.
     """
+    if callable(method):
+        return np.asarray(method(comparer, images, references, target, **options), np.float32)
     function, fixed = _function(method)
     if method in NEEDS and method not in available(comparer.model):
         raise ValueError(f"Expected a network that {NEEDS[method]} for {method}. Received: another")

@@ -85,9 +85,13 @@ def fit_to(recipe, settings, options, data, rng, warnings, progress=True):
 
 
 def build(name, settings, good, warnings):
-    """``(recipe, settings)``; if ImageNet weights are unavailable, with those of the fallback, and a warning. A recipe
-    that takes any ``(height, width)`` keeps the aspect of the good images, where they have one (`fsad.input_size`)."""
+    """``(recipe, settings)``; if ImageNet weights are unavailable, with those of the fallback, and a warning; but a
+    backbone or layers that were asked for are not replaced by others. A recipe that takes any ``(height, width)`` keeps
+    the aspect of the good images, where they have one (`fsad.input_size`)."""
     make = recipes.RECIPES[name]
+    fallbacks = FALLBACKS.get(name, [{"weights": "none"}])
+    if name in FALLBACKS and {"backbone", "layers"} & settings.keys():
+        fallbacks = []
     known = inspect.signature(make).parameters
     backbone = settings.get("backbone", known["backbone"].default if "backbone" in known else None)
     if name in KEEP_ASPECT and not isinstance(backbone, keras.Model) and not backbones.spec_of(backbone).square:
@@ -105,7 +109,7 @@ def build(name, settings, good, warnings):
     for setting, value in settings.items():
         if type(known[setting].default) in (int, float) and setting != "side":  # which may be a pair
             check_number(setting, value)
-    recipe, settings, used = _made(make, settings, [{}, *FALLBACKS.get(name, [{"weights": "none"}])])
+    recipe, settings, used = _made(make, settings, [{}, *fallbacks])
     if used:
         title = backbones.spec_of(settings["backbone"]).title
         warnings.append(NO_WEIGHTS["patches" if name in FALLBACKS else "trained"].format(title))

@@ -136,7 +136,8 @@ def _arrays(array, number):
     if isinstance(array, np.ma.MaskedArray):
         raise ValueError("Expected an array without a mask (a region is confined by roi). Received: a masked array")
     if array.dtype != np.uint8:
-        raise ValueError(f"Expected a uint8 image, values 0 to 255. Received: {array.dtype}")
+        hint = "; multiply by 255 what is in [0, 1]" if np.issubdtype(array.dtype, np.floating) else ""
+        raise ValueError(f"Expected a uint8 image, values 0 to 255. Received: {array.dtype}{hint}")
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, -1)
     stack = array[None] if array.ndim == 3 else array

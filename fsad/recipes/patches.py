@@ -29,7 +29,9 @@ ANOMALY_DINO = {
 
 
 def default_side(backbone):
-    """The side of a backbone's input in pixels, where none is given."""
+    """The side of a backbone's input in pixels, or ``(height, width)``, where none is given."""
+    if isinstance(backbone, keras.Model) and None not in (own := backbone.input_shape[1:3]):
+        return own
     spec = backbones.spec_of(backbone)
     return spec.side if spec.square else SIDE
 
@@ -64,7 +66,8 @@ def build(
             weights, ``backbone="filter_bank"`` does better.
         layers: whose features are compared, names or strides, side by side on the grid of the first; the patch layers
             of its `fsad.backbones.Spec` if None, and the output of a Keras model of your own.
-        side: input side in pixels, or ``(height, width)``; 320 if None, 448 for DINOv2.
+        side: input side in pixels, or ``(height, width)``; 320 if None, 448 for DINOv2, that of a Keras model which
+            takes one size only.
         window: cells per side to average over, 1 or 2. None: 2, but 1 for the filter bank, which averages by itself.
         power: that magnitudes of features are raised to. Below 1 the few largest no longer decide alone what is alike;
             0.5 makes the cosine that of Hellinger.
