@@ -27,6 +27,7 @@ PAGES = {
     "Fidelity": "docs/fidelity.md",
     "Tables": "experiments/README.md",
     "Library": "docs/library.md",
+    "Extending": "docs/extend.md",
     "Architecture": "docs/architecture.md",
     "Contributing": "CONTRIBUTING.md",
     "Changes": "CHANGES.md",

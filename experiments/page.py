@@ -78,17 +78,19 @@ def write(out, table, name, head, results, payload, sections="", figures=None):
         figures: matplotlib figures by name.
 
     Returns:
-        The table as plain text, for a terminal.
+        The table as plain text, for a terminal: the rows that were run.
     """
     out, figures = Path(out), figures or {}
-    footnotes, rows, page, terminal = {}, [], [], []
+    footnotes, rows, page, terminal, shown = {}, [], [], [], set()
     for row in table.rows:
         result = results.get(row.key, Result({}, ("Not run.",)))
         notes = [note for note in (row.note, *result.notes) if note]
         marks = sorted(footnotes.setdefault(note, len(footnotes) + 1) for note in notes)
         title = row.title + (f" [{','.join(map(str, marks))}]" if marks else "")
         page.append([title, *_cells(table, row, result, intervals=True)])
-        terminal.append([title, *_cells(table, row, result, intervals=False)])
+        if row.key in results:
+            terminal.append([title, *_cells(table, row, result, intervals=False)])
+            shown.update(marks)
         rows.append({"row": row.title, "paper": row.paper, "ours": result.cells or None, "notes": notes})
     below = [*(f"[{number}] {note}" for note, number in footnotes.items()), *table.notes]
     page, terminal = (
@@ -112,7 +114,11 @@ def write(out, table, name, head, results, payload, sections="", figures=None):
     widths = [max(map(len, [title, *terminal[title]])) for title in terminal]
     lines = [[*terminal.columns], *terminal.to_numpy().tolist()]
     grid = "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-    return "\n".join([table.title, *(["each cell: paper / ours"] * table.has_paper), "", grid, "", *below])
+    below = [f"[{number}] {note}" for note, number in footnotes.items() if number in shown]
+    if missing := len(page) - len(terminal):
+        below.append(f"{missing} of {len(page)} rows were not run.")
+    heading = [table.title, *(["each cell: paper / ours"] * table.has_paper)]
+    return "\n".join([*heading, "", grid, "", *below, *table.notes])
 
 
 def _cells(table, row, result, intervals):

@@ -51,6 +51,7 @@ flags.DEFINE_alias("step", "batch_size")
 
 def main(table, train, report, check=lambda settings: None, estimate=None):
     """`remake` as a command."""
+    FLAGS["rows"].help += f": {', '.join(row.key for row in table.rows)}"
     run_main(lambda _: remake(table, train, report, check, estimate))
 
 
@@ -126,7 +127,7 @@ def plan(table, train, check=lambda settings: None):
         wanted = FLAGS.rows is None or row.key in FLAGS.rows
         if not FLAGS.data and row.key not in (FLAGS.rows or ()) and not data.there(settings["data"]):
             continue  # a data set that is unavailable here and that nobody asked for: the page says "Not run."
-        if FLAGS.dry_run and not data.drawn(settings["data"]):
+        if (FLAGS.dry_run or not wanted) and not data.drawn(settings["data"]):
             deciding = {**settings, "data": "not drawn yet"}
         else:
             check(settings)  # once per row: it lists the data
@@ -173,14 +174,17 @@ def _missing_weights(table, runs):
 
 def show_plan(runs, estimate=None):
     """Prints the runs, and the time that the missing ones will take."""
+    same = {k: v for k, v in runs[0].settings.items() if all(r.settings.get(k) == v for r in runs)} if runs else {}
+    print("Same for all: " + ", ".join(f"{name}={value}" for name, value in same.items() if value is not None))
     for run in runs:
-        settings = ", ".join(f"{name}={value}" for name, value in run.settings.items() if value is not None)
-        print(f"{'finished' if run.finished else 'to run  '}  {run.row.title}: {settings}")
+        own = ", ".join(f"{k}={v}" for k, v in run.settings.items() if k not in same and v is not None)
+        print(f"{'finished' if run.finished else 'to run  '}  {run.row.key}, {run.row.title}: {own}")
     missing = [run for run in runs if not run.finished]
     print(f"{len(runs)} run(s), {len(missing)} to do; finished runs are in {FLAGS.cache}")
     if estimate and missing:
         hours = sum(estimate(run.settings) for run in missing) / 3600
-        print(f"About {hours:.1f} hours on this machine, from the time of a measured step.")
+        time = f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
+        print(f"About {time} on this machine, from the time of a measured step.")
         if hours > 1 and "epochs" in FLAGS:
             print(f"In an hour, as a trial: {within_an_hour(missing, estimate)}")
 

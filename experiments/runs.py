@@ -85,7 +85,8 @@ def prepare():
 
 def failure(run, error):
     """A line that says why a run failed."""
-    text = (str(error) or type(error).__name__).splitlines()[0][:200]
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    text = text if len(text) <= 400 else f"{text[:200]} ... {text[-200:]}"  # what was received stands at the end
     return f"Seed {run.settings['seed']} failed: {text}"
 
 

@@ -100,6 +100,13 @@ def test_the_library_example_runs_as_printed(tmp_path):
     assert (tmp_path / "why.png").stat().st_size > 5000 and (tmp_path / "model.keras").is_file()
 
 
+@pytest.mark.slow
+def test_the_blocks_on_extending_run_one_after_the_other(parts, tmp_path):
+    shutil.copytree(parts, tmp_path / "parts")
+    text = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extend.md").read_text(), re.S))
+    assert "Detector('small_patches', backbone='filter_bank'" in run(text, tmp_path)
+
+
 def test_every_module_named_in_a_command_exists():
     for page in (*PAGES, "experiments/README.md", "Makefile", *ROOT.glob("experiments/**/*.py")):
         for name in re.findall(r"-m (experiments[\w.]*\w)(?![\w$])", (ROOT / page).read_text()):

@@ -73,7 +73,7 @@ def test_an_interrupted_table_goes_on_where_it_was(call, tmp_path, capsys):
     assert stop.value.code == 130 and "1 of 2 runs are finished" in capsys.readouterr().out
     assert call("--rows=a", "--dry_run", train=interrupted) == {}
     shown = capsys.readouterr().out
-    assert shown.count("finished  First") == shown.count("to run    First") == 1 and "2 run(s), 1 to do" in shown
+    assert shown.count("finished  a, First") == shown.count("to run    a, First") == 1 and "2 run(s), 1 to do" in shown
     assert "37.5%" in call("--rows=a")["made_up_parts_trial.md"]
     assert len([*(tmp_path / "runs").iterdir()]) == 2  # nothing unfinished is left
 
