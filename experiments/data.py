@@ -38,7 +38,7 @@ def resolve(name):
     if name in SYNTHETIC:
         # Named after the version of the drawing code, so that images drawn by an older one are not used.
         folder = CACHE / "data" / synthetic.version() / name
-        with tqdm(desc=f"drawing {name}", unit="image", disable=folder.exists()) as bar:
+        with tqdm(desc=f"drawing {name}", unit="image", disable=folder.exists() or None) as bar:
             return SYNTHETIC[name](folder, progress=bar.update)
     if Path(name).is_dir():
         return Path(name)
@@ -73,7 +73,7 @@ def known(name):
 def load(name, group_pattern=None):
     """The data set with the groups of near-duplicates and of a pattern (`fsad.inputs.load`), read once per process."""
     dataset = inputs.load(resolve(name), group_pattern)
-    with tqdm(total=len(dataset.samples), desc=f"reading {name}", unit="image", leave=False) as bar:
+    with tqdm(total=len(dataset.samples), desc=f"reading {name}", unit="image", leave=False, disable=None) as bar:
         dataset = inputs.with_groups(dataset, progress=bar.update, trusted=group_pattern is not None)
     for path, reason in dataset.skipped[:10]:
         tqdm.write(f"left out: {path.relative_to(dataset.folder)}: {reason}")

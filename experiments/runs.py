@@ -6,6 +6,7 @@ versions and code. So an interrupted table resumes, and a run that two tables sh
 
 import dataclasses
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -106,10 +107,13 @@ def make_one(run, train, title):
     data.of(run.settings)  # before the bar of the run, since it draws one of its own
     keras.backend.clear_session()  # frees the model of the previous run
     epochs = run.settings["epochs"] * run.settings.get("trainings", 1)
-    with tqdm(total=epochs, desc=title, unit="epoch") as bar:
+    rarely = 0.1 if sys.stderr.isatty() else 30  # seconds between two lines of a log
+    # The first epoch also computes the features of a frozen backbone: the others soon outweigh it.
+    with tqdm(total=epochs, desc=title, unit="epoch", mininterval=rarely, smoothing=0.7) as bar:
 
         def on_epoch(loss):
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            if math.isfinite(loss):  # a recipe that is not trained has none
+                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update()
 
         record, arrays = train(run.settings, on_epoch)
