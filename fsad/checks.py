@@ -55,7 +55,7 @@ class FolderReport:
         if "good" in self.counts and others:
             lines.append(f"Taken as defective: {', '.join(others)}")
             count = sum(self.counts[kind] for kind in others)
-            lines.append(f"Masks: of {self.masks or 'none'} of {count} defective images")
+            lines.append(f"Masks: for {self.masks} of {count} defective images")
         lines += _block("unreadable", [f"{name}: {reason}" for name, reason in self.unreadable])
         lines += _block("other files skipped", [f"{name}: {reason}" for name, reason in self.skipped])
         lines += _block(

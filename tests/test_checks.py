@@ -34,7 +34,7 @@ def test_what_would_spoil_a_detector_is_reported(parts, tmp_path, offline):
     assert report.unreadable[0][0] == "train/good/bad.png" and report.skipped[0][0] == "train/good/notes.txt"
     assert report.suspicious[0][0] == "train/good/odd.png" and "deviations above" in report.suspicious[0][1]
     text = report.text()
-    assert "Taken as defective: color, cut" in text and "Masks: of 14 of 15 defective images" in text
+    assert "Taken as defective: color, cut" in text and "Masks: for 14 of 15 defective images" in text
     assert "1 unreadable:" in text and "good AND defective: move" in text and text.endswith("Fix these before fitting.")
 
 
