@@ -21,15 +21,10 @@ def write(detector, path):
 
     from fsad.export import graph
 
-    convert(path, graph.score(detector, references_given=True), detector.fitted.references)
+    with atomic_file(path) as file:
+        file.write(converted(graph.score(detector, references_given=True), detector.fitted.references))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda images: session.run(["score"], {"images": images})[0]
-
-
-def convert(path, function, references=None):
-    """Writes a function as a file."""
-    with atomic_file(path) as file:
-        file.write(converted(function, references))
 
 
 def converted(function, references=None):

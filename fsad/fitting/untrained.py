@@ -28,11 +28,7 @@ def embed(recipe, options, data, rng, warnings, progress):
         for own, others, groups in _comparisons(recipe, data.groups, references, reference_groups, rows is not None):
             for start in range(0, len(own), step):
                 batch = own[start : start + step]
-                # Embedded as they are needed, but for those that are references: all would fill the memory.
-                some = np.empty((len(batch), *embeddings.shape[1:]), np.float32)
-                known = np.isin(batch, chosen)
-                some[known] = embeddings[np.searchsorted(chosen, batch[known])]
-                some[~known] = siamese.embed(recipe.model, data.images[batch[~known]])
+                some = _embedded(recipe.model, data.images, batch, chosen, embeddings)
                 maps[batch] = scoring.leave_out(recipe.model, some, data.groups[batch], others, groups)
                 bar.update(len(batch))
     if rows is not None:
@@ -42,6 +38,16 @@ def embed(recipe, options, data, rng, warnings, progress):
     scores = np.full(len(maps), np.nan, np.float32)
     scores[good], scores[defective] = recipe.fuse(maps[good], maps[defective], data.groups[good])
     return Outcome(references, chosen, scores, np.asarray(layer.anomaly_map(maps)), places)
+
+
+def _embedded(model, images, rows, chosen, embeddings):
+    """Embeddings of some rows of the images, as they are needed: all of them would fill the memory. Those of the
+    ``chosen`` rows are there."""
+    there = np.isin(rows, chosen)
+    out = np.empty((len(rows), *embeddings.shape[1:]), np.float32)
+    out[there] = embeddings[np.searchsorted(chosen, rows[there])]
+    out[~there] = siamese.embed(model, images[rows[~there]])
+    return out
 
 
 def _comparisons(recipe, groups, references, reference_groups, thinning):
